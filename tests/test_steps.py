@@ -78,6 +78,7 @@ def test_offsets_are_code_points() -> None:
         ("One. \n\n  Two.\t\n", ["One.", "Two."]),
         ("Try six... Then seven.", ["Try six...", "Then seven."]),
         ("Really?! Yes.", ["Really?!", "Yes."]),
+        (". So it begins. Then", [". So it begins.", "Then"]),
         ("Half is 8. 16 is the whole.", ["Half is 8.", "16 is the whole."]),
         ("It fits. **Answer:** 4", ["It fits.", "**Answer:** 4"]),
         ("It fits. `f(2)` is 4.", ["It fits.", "`f(2)` is 4."]),
@@ -320,12 +321,8 @@ HOSTILE = [
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_time_is_linear_on_hostile_input(piece: str) -> None:
-    def seconds(size: int) -> float:
-        text = piece * (size // len(piece))
-        started = time.process_time()
-        split_steps(text)
-        return time.process_time() - started
-
-    assert_nothing_lost(piece * (100_000 // len(piece)))
-    seconds(10_000)
-    assert seconds(1_000_000) < 4  # about 0.2 s in measurement; what is quadratic takes minutes
+    assert_nothing_lost(piece * (50_000 // len(piece)))
+    text = piece * (500_000 // len(piece))
+    started = time.process_time()
+    split_steps(text)
+    assert time.process_time() - started < 3  # 0.2 s at most when measured; what is quadratic takes minutes
