@@ -90,6 +90,8 @@ def test_report_as_json_has_every_figure_of_every_scorer(tmp_path: Path) -> None
     assert report["own_steps"]["gold_steps"] == 240
     assert report["own_steps"]["own_steps"] == 240
     assert report["own_steps"]["rate_rank_correlation"]["low"] is not None
+    assert sum(row["steps"] for row in report["reliability"]["width"]) == 240
+    assert len(report["reliability"]["count"]) == 15
     assert any("1 documents without a labelled step" in note for note in report["notes"])
 
 

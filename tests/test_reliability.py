@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from classifier.errors import OptionError, OutputFileError
+from tests.toy_gold import DOCUMENTS, Oracle, labels_and_scores
+from training.metrics import calibration_figures
 from training.reliability import calibration_error, plot_reliability, reliability_table
 
 
@@ -18,6 +21,15 @@ def test_reliability_bins_of_equal_width_and_of_equal_count() -> None:
     count = reliability_table(probabilities, branches, bins=3, rule="count")
     assert [row.steps for row in count] == [1, 3, 2]  # the two tenths stay together
     assert (count[-1].low, count[-1].high) == (0.9, 1)
+
+
+def test_equal_width_table_gives_the_expected_calibration_error() -> None:
+    labels, scores = labels_and_scores(DOCUMENTS, Oracle(0.9))
+    one_document, weights = np.zeros(scores.size, int), np.ones((1, 1))
+    figures = calibration_figures(scores, labels, one_document, weights)
+    error = calibration_error(reliability_table(scores, labels))
+    assert error == pytest.approx(figures["expected_calibration_error"][0])
+    assert error > 0.02
 
 
 def test_reliability_of_nothing_is_refused() -> None:

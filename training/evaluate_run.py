@@ -22,7 +22,7 @@ from training.evaluate import (
 from training.evaluation_report import MODEL, EvaluationReport, GoldFile
 from training.gold import GoldDocument, read_gold
 from training.rate_agreement import rate_agreement
-from training.reliability import plot_reliability
+from training.reliability import RULES, plot_reliability, reliability_table
 
 TRAIN_FILE: Final = "train.jsonl.gz"
 """A file of this name beside a gold file is what the TF-IDF baseline learns from, unless others are given."""
@@ -107,6 +107,8 @@ def evaluate_model(
     probabilities: dict[str, list[FloatArray]] = {MODEL: score_documents(scorer, progress(documents))}
     probabilities |= {name: score_documents(baseline, documents) for name, baseline in baselines.items()}
     thresholds = {MODEL: threshold, **dict.fromkeys(baselines, DECISION_THRESHOLD)}
+    branch = step_probabilities(np.concatenate([array for array in probabilities[MODEL] if len(array)]))
+    labels = [step.branches for document in documents for step in document.steps]
     report = EvaluationReport(
         model=model,
         gold=tuple(_gold_file(path, read) for path, read in zip(gold, documents_of_files, strict=True)),
@@ -118,12 +120,13 @@ def evaluate_model(
             for name, parts in splits.items()
         },
         own_steps=rate_agreement(documents, scorer, resamples=resamples, seed=seed) if own_steps else None,
+        reliability={rule: reliability_table(branch, labels, rule=rule) for rule in RULES},
         notes=(*notes, train_note),
         resamples=resamples,
         seed=seed,
     )
     if reliability_plot is not None:
-        _plot(documents, probabilities[MODEL], reliability_plot, ", ".join(path.name for path in gold))
+        plot_reliability(branch, labels, reliability_plot, title=", ".join(path.name for path in gold))
     return report
 
 
@@ -195,11 +198,3 @@ def _gold_file(path: Path, documents: Sequence[GoldDocument]) -> GoldFile:
         steps=len(labels),
         branching_steps=sum(labels),
     )
-
-
-def _plot(
-    documents: Sequence[GoldDocument], probabilities: Sequence[FloatArray], path: Path, title: str
-) -> None:
-    branch = np.concatenate([step_probabilities(array) for array in probabilities])
-    labels = [step.branches for document in documents for step in document.steps]
-    plot_reliability(branch, labels, path, title=title)

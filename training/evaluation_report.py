@@ -1,6 +1,6 @@
 """What `branching evaluate` found, as JSON and as tables for 80 columns."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from rich.text import Text
 from training.bootstrap import CONFIDENCE, Estimate
 from training.evaluate import COMPARED_FIGURES, FIGURES, Evaluation
 from training.rate_agreement import RateAgreement
+from training.reliability import ReliabilityBin
 
 MODEL: Final = "model"
 """The model's name among the scorers."""
@@ -59,6 +60,8 @@ class EvaluationReport:
         Name of a split, such as `group`; part; its figures.
     own_steps
         Agreement of rates by own steps with rates by labelled steps, if asked for.
+    reliability
+        The model's reliability, by bins of equal `width` and of equal `count`.
     notes
         What a reader of the figures must know.
     resamples, seed
@@ -72,6 +75,7 @@ class EvaluationReport:
     overall: Evaluation
     parts: Mapping[str, Mapping[str, Evaluation]]
     own_steps: RateAgreement | None
+    reliability: Mapping[str, Sequence[ReliabilityBin]]
     notes: tuple[str, ...]
     resamples: int
     seed: int
@@ -84,7 +88,8 @@ class EvaluationReport:
         dict
             `model`, `gold` (one entry a file), `train_gold`, `bootstrap`, `thresholds`, `labels` (the sums
             over all files), `scorers` (scorer, figure, `value`/`low`/`high`), `differences` (the model
-            minus the scorer), `by` (split, part, its `labels` and `scorers`), `own_steps` and `notes`.
+            minus the scorer), `by` (split, part, its `labels` and `scorers`), `own_steps`,
+            `reliability` (of the model) and `notes`.
         """
         return {
             "model": dict(self.model),
@@ -110,6 +115,7 @@ class EvaluationReport:
                 "gold_steps": self.own_steps.gold_steps,
                 "rate_rank_correlation": self.own_steps.rank_correlation.as_dict(),
             },
+            "reliability": {rule: [asdict(row) for row in rows] for rule, rows in self.reliability.items()},
             "notes": list(self.notes),
         }
 

@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from classifier.errors import DependencyError, OptionError, OutputFileError
 from training.bootstrap import FloatArray
-from training.metrics import IndexArray, width_bins
+from training.metrics import CALIBRATION_BINS, IndexArray, width_bins
 
 BinRule = Literal["width", "count"]
 
-PLOT_BINS: Final = 10
-"""Bins of the table and the plot."""
+RULES: Final[tuple[BinRule, ...]] = ("width", "count")
+"""How bins can be cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,11 @@ class ReliabilityBin:
 
 
 def reliability_table(
-    probabilities: npt.ArrayLike, branches: npt.ArrayLike, *, bins: int = PLOT_BINS, rule: BinRule = "width"
+    probabilities: npt.ArrayLike,
+    branches: npt.ArrayLike,
+    *,
+    bins: int = CALIBRATION_BINS,
+    rule: BinRule = "width",
 ) -> list[ReliabilityBin]:
     """Compare mean probability and share of branching steps, bin by bin.
 
@@ -152,7 +156,7 @@ def plot_reliability(
         )
     curve.set(title=title, ylabel="share of steps that branch", xlim=(0, 1), ylim=(0, 1))
     curve.legend(fontsize=8)
-    histogram.hist(np.asarray(probabilities, np.float64), bins=PLOT_BINS, range=(0, 1), color="0.6")
+    histogram.hist(np.asarray(probabilities, np.float64), bins=CALIBRATION_BINS, range=(0, 1), color="0.6")
     histogram.set(xlabel="mean P(branch) of the bin", ylabel="steps", yscale="log")
     try:
         figure.savefig(path, format="png", dpi=150)
