@@ -20,6 +20,7 @@ Every scan is linear in the text.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -41,6 +42,7 @@ _CLOSERS: Final = _SPECIAL_CLOSERS | _WORD_CLOSERS
 _SPECIAL_CLOSER_SET: Final = frozenset(_SPECIAL_CLOSERS.values())
 _TAG: Final = re.compile("|".join(re.escape(tag) for pair in _CLOSERS.items() for tag in pair))
 _QUOTES: Final = "`'\""
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
 _HARMONY_TOKEN: Final = re.compile(r"<\|(start|channel|message|end|return|call)\|>")
 _STRIPPED_HARMONY: Final = ("analysis", "assistantfinal")
@@ -63,7 +65,7 @@ class InlineReasoning:
     Attributes
     ----------
     blocks
-        The blocks in order, without surrounding whitespace; blocks without text are left out.
+        The blocks in order, without surrounding whitespace; those without a visible character are left out.
     leading
         Whether the text is a model's output beyond doubt: its first mark stands at its start, or it is
         a rendered chat or harmony text. Without any block such a text holds no reasoning; any other text
@@ -203,9 +205,14 @@ def tagged_reasoning(text: str) -> InlineReasoning | None:
     return _collected(blocks, leading=leading) if blocks else None
 
 
+def is_blank(text: str) -> bool:
+    """Tell whether a text has no visible character: only whitespace, control and format characters."""
+    return all(unicodedata.category(char) in _INVISIBLE for char in text)
+
+
 def _collected(blocks: list[str], *, leading: bool) -> InlineReasoning:
     stripped = (block.strip() for block in blocks)
-    return InlineReasoning(tuple(block for block in stripped if block), leading)
+    return InlineReasoning(tuple(block for block in stripped if not is_blank(block)), leading)
 
 
 def _is_analysis(header: str) -> bool:

@@ -4,7 +4,6 @@ A reader gets a value, as JSON, pyarrow, pandas or `datasets` hand it over, and 
 row for messages to people. It returns a `Reading` or raises the `RowError` that says what is wrong.
 """
 
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,12 +19,12 @@ from classifier.inline_reasoning import (
     InlineReasoning,
     harmony_reasoning,
     inline_reasoning,
+    is_blank,
     rendered_reasoning,
 )
 
 ASSISTANT_ROLES: Final = frozenset({"assistant", "gpt", "model", "chatgpt", "bot"})
 REASONING_KEYS: Final = ("reasoning_content", "reasoning", "thinking")
-_INVISIBLE: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 _TURN_SEPARATOR: Final = "\n\n"
 _STEP_SEPARATOR: Final = "\n"
 
@@ -269,7 +268,7 @@ def _message_reasoning(message: Mapping[str, object], place: str) -> Iterator[Tr
     keyed = [
         read_reasoning(value, f"{place}.{key}")
         for key in REASONING_KEYS
-        if (value := plain(message.get(key))) is not None and not _is_blank(value)
+        if (value := plain(message.get(key))) is not None and not (isinstance(value, str) and is_blank(value))
     ]
     if len({reading.text for reading in keyed}) > 1:
         names = " and ".join(reading.traces[0].place for reading in keyed)
@@ -283,7 +282,7 @@ def _message_reasoning(message: Mapping[str, object], place: str) -> Iterator[Tr
     key = "content" if plain(message.get("content")) is not None else "value"
     place = f"{place}.{key}"
     content = plain(message.get(key))
-    if plain(message.get("channel")) == "analysis" and isinstance(content, str) and not _is_blank(content):
+    if plain(message.get("channel")) == "analysis" and isinstance(content, str) and not is_blank(content):
         yield Trace(content, place)
         return
     match content:
@@ -307,7 +306,7 @@ def _part_reasoning(part: object, place: str) -> Iterator[Trace]:
         key = "thinking" if kind == "thinking" else "text"
         text = plain(part.get(key))
         if isinstance(text, str) and kind in ("thinking", "reasoning"):
-            if not _is_blank(text):
+            if not is_blank(text):
                 yield Trace(text, f"{place}.{key}")
         elif isinstance(text, str):
             yield from _inline_traces(text, f"{place}.{key}")
@@ -359,7 +358,7 @@ def _text(value: object, place: str) -> str:
             f"{place} is {describe(value)}; expected the chain of thought as text. Name the column that "
             "holds it with --column (column= in Python)"
         )
-    if _is_blank(value):
+    if is_blank(value):
         raise EmptyTraceError(
             f"{place} is {'empty' if not value else 'a text without any visible character'}; expected the "
             "chain of thought as text. Drop the row, or name another column with --column (column= in Python)"
@@ -376,7 +375,3 @@ def _list(value: object, place: str, expected: str) -> list[object]:
     if not value:
         raise NoReasoningError(f"{place} is an empty list; expected {expected}")
     return value
-
-
-def _is_blank(value: object) -> bool:
-    return isinstance(value, str) and all(unicodedata.category(char) in _INVISIBLE for char in value)

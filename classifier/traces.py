@@ -206,7 +206,7 @@ def read_traces(row: object, *, schema: str | None = None, column: str | None = 
     OptionError
         If there is no schema of that name, or the column is not a name.
     """
-    if schema is not None and schema not in _BY_NAME:
+    if schema is not None and (not isinstance(schema, str) or schema not in _BY_NAME):
         near = difflib.get_close_matches(str(schema), SCHEMAS, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise OptionError(
@@ -367,19 +367,25 @@ def _row_traces(reading: Reading, schema: str) -> RowTraces:
 
 
 def _missing(row: Mapping[object, object], expected: Iterable[str], wanted: str) -> SchemaError:
-    names = [quoted(name) for name in list(row)[:20]]
-    more = f" and {len(row) - 20} more" if len(row) > 20 else ""
     return SchemaError(
-        f"{wanted} {', '.join(expected)}, but the row has {', '.join(names) or 'no columns'}{more}, or null "
-        "there. Name the column that holds the reasoning with --column (column= in Python)"
+        f"{wanted} {', '.join(expected)}, which the row lacks or has as null. Its columns: {_columns_of(row)}. "
+        "Name the one that holds the reasoning with --column (column= in Python)"
     )
+
+
+def _columns_of(row: Mapping[object, object]) -> str:
+    names = ", ".join(quoted(name) for name in list(row)[:20])
+    return (names or "none") + (f" and {len(row) - 20} more" if len(row) > 20 else "")
 
 
 def _read_column(row: Mapping[object, object], schema: _Schema | None, column: str) -> RowTraces:
     found = follow(row, column)
     values = [(place, value) for place, value in found if value is not None]
     if not found:
-        raise _missing(row, [quoted(column)], "the column given is")
+        raise SchemaError(
+            f"the row has no column {quoted(column)}; expected one of its columns ({_columns_of(row)}), or a "
+            "path into one, such as messages[-1].content"
+        )
     if not values:
         raise TraceTypeError(
             f"{quoted(column)} is null; expected the chain of thought. Drop the row, or name another column "
