@@ -17,8 +17,8 @@ from typing import Final
 MAX_STEP: Final = 1000
 """Longest step in characters; what runs on without a break is cut there or a little before.
 
-Of the 740,000 sentences and lines of the traces this was tuned on, one in 20,000 is longer than 500
-characters, and nearly all of those repeat themselves without end.
+Of the 736,000 sentences and lines of the traces this was tuned on, 27 are longer than 500 characters and 10
+longer than this, nearly all of those lists that repeat themselves without end.
 """
 
 _MIN_STEP: Final = 3
