@@ -368,8 +368,8 @@ def _row_traces(reading: Reading, schema: str) -> RowTraces:
 
 def _missing(row: Mapping[object, object], expected: Iterable[str], wanted: str) -> SchemaError:
     return SchemaError(
-        f"{wanted} {', '.join(expected)}, which the row lacks or has as null. Its columns: {_columns_of(row)}. "
-        "Name the one that holds the reasoning with --column (column= in Python)"
+        f"{wanted} {', '.join(expected)}, which the row lacks or has as null. Its columns: "
+        f"{_columns_of(row)}. Name the one that holds the reasoning with --column (column= in Python)"
     )
 
 
