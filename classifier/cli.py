@@ -1,0 +1,270 @@
+"""The `branching` command: each sub-command is a few lines over a library call."""
+
+import signal
+import sys
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from classifier.command_group import SOME_ROWS_FAILED, CommandGroup, add_plugin_commands
+from classifier.errors import OptionError
+from classifier.version import __version__
+
+app = typer.Typer(
+    name="branching",
+    cls=CommandGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Precision(StrEnum):
+    """The files that a model folder can have."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
+class OnError(StrEnum):
+    """What becomes of a row without a score."""
+
+    KEEP = "keep"
+    DROP = "drop"
+    FAIL = "fail"
+
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="IN",
+        help="JSONL (also .gz, .zst), JSON or Parquet files, folders or patterns of these, or - for JSON "
+        "lines on standard input.",
+        show_default=False,
+    ),
+]
+Schema = Annotated[
+    str | None, typer.Option(help="The rows' schema, such as messages or openr1; found by itself by default.")
+]
+Column = Annotated[
+    str | None, typer.Option(help="The column that holds the trace; found by itself by default.")
+]
+Explode = Annotated[
+    bool, typer.Option("--explode", help="Give each of several traces in a row a row of its own.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+OverwriteColumns = Annotated[
+    bool, typer.Option("--overwrite-columns", help="Score rows again that have scores, and replace them.")
+]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Windows in one forward pass; scores do not depend on it.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores by default.")]
+Provider = Annotated[
+    str | None, typer.Option(help="cpu, cuda, tensorrt, or ONNX Runtime's name of another one.")
+]
+PrecisionOption = Annotated[Precision, typer.Option(help="Which of the model's files to use.")]
+Model = Annotated[str | None, typer.Option(help="A model folder; the embedded model by default.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Stop after this many rows.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"branching {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def branching(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find branching in chain-of-thought traces, and keep the traces that converge."""
+
+
+@app.command(no_args_is_help=True)
+def score(
+    inputs: Inputs,
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", help="A .jsonl, .jsonl.gz, .jsonl.zst or .parquet file, or - alone."),
+    ],
+    schema: Schema = None,
+    column: Column = None,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="Add branch_steps: every step with its score.")
+    ] = False,
+    explode: Explode = False,
+    overwrite: Overwrite = False,
+    overwrite_columns: OverwriteColumns = False,
+    batch_size: BatchSize = None,
+    threads: Threads = None,
+    provider: Provider = None,
+    precision: PrecisionOption = Precision.FP32,
+    model: Model = None,
+    limit: Limit = None,
+    json: Json = False,
+) -> None:
+    """Score traces: adds branch_rate, branch_count, step_count and branch_error to every row.
+
+    Every row comes out once, in order, its own columns untouched. A row that cannot be scored says why in
+    branch_error, and the exit code is 1 then.
+
+    \b
+    Example:
+      branching score traces.jsonl.gz -o scored.parquet
+    """  # noqa: D301 - \b is for Click
+    from classifier.batch import ScoreOptions, score_files
+    from classifier.console import print_json, print_score_summary
+    from classifier.progress import terminal_progress
+    from classifier.row_stream import RowOptions
+
+    _one_use_of_stdout(json, output)
+    options = ScoreOptions(
+        rows=RowOptions(schema=schema, column=column, explode=explode, limit=limit),
+        steps=steps,
+        overwrite=overwrite,
+        overwrite_columns=overwrite_columns,
+    )
+    load = _loader(model, provider, precision, threads, batch_size, schema, column, steps)
+    with terminal_progress() as progress:
+        summary = score_files(inputs, output, load, options, progress=progress)
+    if json:
+        print_json(summary.to_dict())
+    else:
+        print_score_summary(summary)
+    _exit(summary.counts.errors)
+
+
+@app.command("filter", no_args_is_help=True)
+def filter_command(
+    inputs: Inputs,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="Where the kept rows go; as for score.")
+    ] = None,
+    keep: Annotated[
+        float | None,
+        typer.Option(help="The fraction of rows to keep, those with the lowest rates, such as 0.9."),
+    ] = None,
+    max_rate: Annotated[
+        float | None, typer.Option(help="The highest branch rate to keep, such as 0.12.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="A column; --keep holds within each of its values.")] = None,
+    best_of: Annotated[
+        str | None,
+        typer.Option(
+            help="Of several traces keep the one with the lowest rate: among those of a row that this column "
+            "marks as correct, or among all rows with the same text or number in it."
+        ),
+    ] = None,
+    dropped: Annotated[str | None, typer.Option(help="Where the other rows go.")] = None,
+    on_error: Annotated[OnError, typer.Option(help="What becomes of rows without a score.")] = OnError.KEEP,
+    no_scores: Annotated[bool, typer.Option("--no-scores", help="Leave the score columns out.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show what keeping 95 % to 50 % would do, and write nothing."),
+    ] = False,
+    explode: Explode = False,
+    schema: Schema = None,
+    column: Column = None,
+    overwrite: Overwrite = False,
+    overwrite_columns: OverwriteColumns = False,
+    batch_size: BatchSize = None,
+    threads: Threads = None,
+    provider: Provider = None,
+    precision: PrecisionOption = Precision.FP32,
+    model: Model = None,
+    limit: Limit = None,
+    json: Json = False,
+) -> None:
+    """Keep the rows that branch least; rows without scores are scored first.
+
+    \b
+    Examples:
+      branching filter scored.parquet -o kept.parquet --keep 0.9 --by source
+      branching filter traces.jsonl -o kept.jsonl --max-rate 0.12 --dropped dropped.jsonl
+      branching filter traces.jsonl --dry-run
+    """  # noqa: D301 - \b is for Click
+    from classifier.console import print_filter_summary, print_json, print_preview
+    from classifier.filtering import FilterOptions, filter_files, preview_files
+    from classifier.progress import terminal_progress
+    from classifier.row_stream import RowOptions
+
+    options = FilterOptions(
+        rows=RowOptions(schema=schema, column=column, explode=explode, limit=limit),
+        keep=keep,
+        max_rate=max_rate,
+        by=by,
+        best_of=best_of,
+        on_error=on_error.value,
+        scores=not no_scores,
+        overwrite=overwrite,
+        overwrite_columns=overwrite_columns,
+    )
+    load = _loader(model, provider, precision, threads, batch_size, schema, column, steps=False)
+    if dry_run:
+        with terminal_progress() as progress:
+            preview = preview_files(inputs, load, options, progress=progress)
+        if json:
+            print_json(preview.to_dict())
+        else:
+            print_preview(preview)
+        _exit(preview.counts.errors)
+    if output is None:
+        raise OptionError("No output was given: name one with -o, or see with --dry-run what would be kept")
+    _one_use_of_stdout(json, output, dropped)
+    with terminal_progress() as progress:
+        summary = filter_files(inputs, output, load, options, dropped=dropped, progress=progress)
+    if json:
+        print_json(summary.to_dict())
+    else:
+        print_filter_summary(summary)
+    _exit(summary.counts.errors)
+
+
+add_plugin_commands(app)
+
+
+def main() -> None:
+    """Run the `branching` command."""
+    # A polite end to the process removes temporary files as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    app(prog_name="branching")
+
+
+def _loader(
+    model: str | None,
+    provider: str | None,
+    precision: Precision,
+    threads: int | None,
+    batch_size: int | None,
+    schema: str | None,
+    column: str | None,
+    steps: bool,
+) -> Any:
+    from classifier.loading import scorer_loader
+
+    return scorer_loader(
+        model=model,
+        provider=provider,
+        precision=precision.value,
+        threads=threads,
+        batch_size=batch_size,
+        schema=schema,
+        column=column,
+        steps=steps,
+    )
+
+
+def _one_use_of_stdout(json: bool, *outputs: str | None) -> None:
+    uses = [name for name in outputs if name == "-"]
+    if json and uses:
+        raise OptionError("--json and the output - both write to standard output: give the output a name")
+
+
+def _exit(errors: Any) -> None:
+    raise typer.Exit(SOME_ROWS_FAILED if errors else 0)

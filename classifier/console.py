@@ -1,0 +1,141 @@
+"""What commands print: summaries for people on standard error, tables and JSON on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from classifier.batch import ScoreSummary
+    from classifier.filtering import FilterPreview, FilterSummary
+    from classifier.row_stream import RowCounts
+
+_SHOWN_ERRORS: Final = 10
+
+
+def print_json(summary: Mapping[str, Any]) -> None:
+    """Print a summary for machines."""
+    sys.stdout.write(json.dumps(summary, ensure_ascii=False, indent=2) + "\n")
+
+
+def print_score_summary(summary: ScoreSummary) -> None:
+    """Say what `branching score` did."""
+    counts = summary.counts
+    speed = f", {counts.traces / summary.seconds:,.1f} traces/s" if counts.traces else ""
+    lines = [
+        f"Scored {counts.scored:,} of {counts.rows:,} rows in {summary.seconds:.1f} s{speed}: "
+        f"{summary.output}"
+    ]
+    if counts.scored:
+        lines.append(f"Mean branch rate {counts.rate_sum / counts.scored:.4f}; {_model(summary.provenance)}")
+    if summary.json_text_columns:
+        lines.append(f"Stored as JSON text, as rows disagree in type: {', '.join(summary.json_text_columns)}")
+    if summary.replaced_rows:
+        lines.append(
+            f"{summary.replaced_rows:,} rows have lone surrogates, which Parquet cannot hold: they are "
+            "U+FFFD there, and the rows as they were are in branch_raw"
+        )
+    _print(lines + _row_notes(counts))
+
+
+def print_filter_summary(summary: FilterSummary) -> None:
+    """Say what `branching filter` did."""
+    from classifier.filtering.summary import CHARACTERS_PER_TOKEN, tokens
+
+    selection, rule = summary.selection, summary.rule
+    lines = [f"Kept {selection.kept:,} of {selection.rows:,} rows: {summary.output}"]
+    if rule["max_rates"]:
+        lines.append(f"Highest rate kept in each {rule['by']}:")
+        lines += [f"  {group}: {rate:.4f}" for group, rate in rule["max_rates"].items()]
+    elif rule["max_rate"] is not None:
+        lines.append(f"Highest branch rate kept: {rule['max_rate']:.4f}")
+    if selection.dropped:
+        share = selection.length_share_dropped or 0.0
+        overlap = selection.length_overlap
+        lines.append(
+            f"Dropped {selection.dropped:,} rows with {share:.1%} of the tokens (about "
+            f"{tokens(selection.length_dropped) or 0:,}, estimated at {CHARACTERS_PER_TOKEN} characters "
+            "a token)" + (f": {summary.dropped_output}" if summary.dropped_output else "")
+        )
+        if overlap is not None:
+            lines.append(f"A length filter that drops as many would drop {overlap:.0%} of the same rows")
+    if summary.not_best:
+        lines.append(f"{summary.not_best:,} of the dropped rows were not the best of theirs")
+    if summary.provenance is not None:
+        lines.append(f"Scores by {_model(summary.provenance)}")
+    _print(lines + _unknown(summary.unknown_provenance) + _row_notes(summary.counts))
+
+
+def print_preview(preview: FilterPreview) -> None:
+    """Show what `branching filter` would do, as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from classifier.filtering.summary import CHARACTERS_PER_TOKEN, tokens
+
+    total = tokens(preview.characters) or 0
+    table = Table(title=f"{preview.counts.rows:,} rows, about {total:,} tokens in their traces")
+    for name in (
+        "keep",
+        "max rate",
+        "rows kept",
+        "rows dropped",
+        "tokens kept",
+        "time saved",
+        "length overlap",
+    ):
+        table.add_column(name, justify="right")
+    for plan in preview.plans:
+        table.add_row(
+            f"{plan.keep:g}",
+            f"{plan.max_rate:.4f}",
+            f"{plan.kept:,}",
+            f"{plan.dropped:,}",
+            f"{tokens(plan.length_kept) or 0:,}",
+            f"{plan.time_saved or 0.0:.1%}",
+            "–" if plan.length_overlap is None else f"{plan.length_overlap:.0%}",
+        )
+    Console().print(table)
+    lines = [
+        f"Tokens are estimated at {CHARACTERS_PER_TOKEN} characters each. Time saved is the share of tokens "
+        "that is dropped.",
+        "Length overlap is the share of the dropped rows that dropping as many of the longest would drop.",
+    ]
+    if not preview.plans:
+        lines = ["No row has a branch rate, so there is no fraction of them to keep."]
+    _print(lines + _unknown(preview.unknown_provenance) + _row_notes(preview.counts))
+
+
+def _row_notes(counts: RowCounts) -> list[str]:
+    lines = []
+    if counts.blank_lines:
+        lines.append(f"Passed over {counts.blank_lines:,} blank lines, which are no rows")
+    failed = sum(counts.errors.values())
+    if failed:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in counts.errors.most_common())
+        lines.append(f"{failed:,} rows have no score, and branch_error says why ({kinds}):")
+        shown = counts.first_errors[:_SHOWN_ERRORS]
+        lines += [f"  {one['place']}: {one['error']}" for one in shown]
+        if failed > len(shown):
+            lines.append(f"  … and {failed - len(shown):,} more")
+    return lines
+
+
+def _unknown(names: list[str]) -> list[str]:
+    if not names:
+        return []
+    return [
+        f"Nothing says which model scored {', '.join(names)}: "
+        "whether the rates can be compared is for you to know"
+    ]
+
+
+def _model(provenance: Mapping[str, Any]) -> str:
+    model = provenance["model"]
+    return f"model {model['name']} {model['version']} ({model['precision']}, SHA-256 {model['sha256'][:12]}…)"
+
+
+def _print(lines: list[str]) -> None:
+    sys.stderr.write("\n".join(lines) + "\n")

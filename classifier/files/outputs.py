@@ -1,0 +1,244 @@
+"""Write rows to a temporary file that takes its final name only when it is complete."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import io
+import os
+import secrets
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+import zstandard
+
+from classifier.errors import OutputFileError
+from classifier.files.inputs import STANDARD_STREAM, Format, InputFile, format_of
+from classifier.files.jsonl import dump
+
+_KNOWN: Final = ".jsonl, .jsonl.gz, .jsonl.zst or .parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTarget:
+    """Where rows go.
+
+    Parameters
+    ----------
+    name
+        What messages call it: the path as it was given, or "standard output".
+    path
+        The file, links followed; None for standard output.
+    format
+        How rows are stored.
+    compression
+        What JSON lines are compressed with, if anything.
+    """
+
+    name: str
+    path: Path | None
+    format: Format
+    compression: str | None
+
+
+def plan_output(name: str, *, overwrite: bool, inputs: Sequence[InputFile]) -> OutputTarget:
+    """Check that an output can be written, without touching it.
+
+    Parameters
+    ----------
+    name
+        A path whose ending names the format, or "-" for JSON lines on standard output.
+    overwrite
+        Whether a file that exists may be replaced.
+    inputs
+        The inputs, of which the output must be none.
+
+    Raises
+    ------
+    OutputFileError
+        If the ending is not known, the file exists or is an input, or its folder cannot be written to.
+    """
+    if name == STANDARD_STREAM:
+        return OutputTarget("standard output", None, "jsonl", None)
+    known = format_of(Path(name).name)
+    if known is None or known[0] == "json":
+        raise OutputFileError(f"{name} has an ending that cannot be written: expected {_KNOWN}, or - alone")
+    path = Path(os.path.realpath(name))
+    for source in inputs:
+        if source.path is not None and os.path.realpath(source.path) == str(path):
+            raise OutputFileError(f"{name} is an input as well: give the output another name")
+    if not path.parent.is_dir():
+        raise OutputFileError(
+            f"{name} cannot be written: there is no folder {Path(name).parent}. Create it with mkdir -p"
+        )
+    if path.exists():
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OutputFileError(
+                f"{name} is no regular file, and only such a one can be replaced: name another"
+            )
+        if not overwrite:
+            raise OutputFileError(f"{name} exists: give --overwrite to replace it, or another name")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputFileError(
+            f"{name} cannot be written: permission denied in the folder {Path(name).parent}"
+        )
+    return OutputTarget(name, path, known[0], known[1])
+
+
+class NewFile(io.BufferedIOBase):
+    """A file under a temporary name in its final folder, or standard output.
+
+    Parameters
+    ----------
+    target
+        Where the content goes.
+
+    Raises
+    ------
+    OutputFileError
+        If it cannot be created, and from every method if writing fails, as on a full disk.
+    """
+
+    def __init__(self, target: OutputTarget) -> None:
+        super().__init__()
+        self._target = target
+        self._discarding = False
+        self._temporary: Path | None = None
+        self._file: BinaryIO
+        with self._explained():
+            if target.path is None:
+                self._file = open(1, "wb", closefd=False)  # noqa: SIM115 - closed by commit or discard
+            else:
+                name = f".{target.path.name}.{secrets.token_hex(4)}.tmp"
+                self._temporary = target.path.with_name(name)
+                self._file = self._temporary.open("xb")
+
+    @property
+    def path(self) -> Path | None:
+        """Where the content is while it is not complete."""
+        return self._temporary
+
+    def writable(self) -> bool:
+        """Tell that bytes can be written."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write all of some bytes."""
+        if self._discarding:
+            return len(data)
+        with self._explained():
+            return self._file.write(data)
+
+    def flush(self) -> None:
+        """Hand what was written to the system."""
+        if not self._discarding and not self._file.closed:
+            with self._explained():
+                self._file.flush()
+
+    def tell(self) -> int:
+        """Tell how many bytes were written."""
+        return 0 if self._discarding else self._file.tell()
+
+    def commit(self) -> int:
+        """Put the content in its final place, safe from a power cut.
+
+        Returns
+        -------
+        int
+            Its size in bytes; 0 for standard output.
+        """
+        with self._explained():
+            self._file.flush()
+            if self._temporary is None or self._target.path is None:
+                return 0
+            os.fsync(self._file.fileno())
+            size = self._file.tell()
+            self._file.close()
+            self._temporary.replace(self._target.path)
+            self._discarding = True
+            folder = os.open(self._target.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        return size
+
+    def discard(self) -> None:
+        """Remove the content; later writes go nowhere."""
+        self._discarding = True
+        with suppress(OSError):
+            self._file.close()
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            advice = "Free some space" if error.errno == errno.ENOSPC else "Check its folder"
+            raise OutputFileError(
+                f"{self._target.name} cannot be written: {error.strerror or error}. {advice} and start "
+                "again; nothing was left behind"
+            ) from error
+
+
+class LineFile:
+    """Write lines of text, compressed if the target's name says so."""
+
+    def __init__(self, target: OutputTarget) -> None:
+        self._file = NewFile(target)
+        self._stream: BinaryIO
+        if target.compression == "gzip":
+            # Neither name nor time go into the header: the same rows give the same bytes.
+            self._stream = cast(BinaryIO, gzip.GzipFile("", "wb", 6, self._file, mtime=0))
+        elif target.compression == "zstd":
+            self._stream = cast(
+                BinaryIO, zstandard.ZstdCompressor().stream_writer(cast(BinaryIO, self._file), closefd=False)
+            )
+        else:
+            self._stream = cast(BinaryIO, self._file)
+
+    def write(self, lines: Sequence[str]) -> None:
+        """Write lines."""
+        if lines:
+            self._stream.write(("\n".join(lines) + "\n").encode())
+
+    def flush(self) -> None:
+        """Hand what was written to the reader at the other end."""
+        self._stream.flush()
+
+    def commit(self) -> int:
+        """Complete the file and return its size."""
+        if self._stream is not cast(BinaryIO, self._file):
+            self._stream.close()
+        return self._file.commit()
+
+    def discard(self) -> None:
+        """Remove the file."""
+        self._file.discard()
+        if self._stream is not cast(BinaryIO, self._file):
+            self._stream.close()
+
+
+def write_small_file(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a small JSON file in one go.
+
+    Raises
+    ------
+    OutputFileError
+        If it cannot be written.
+    """
+    file = NewFile(OutputTarget(str(path), path, "json", None))
+    try:
+        file.write((dump(content) + "\n").encode())
+        file.commit()
+    except BaseException:
+        file.discard()
+        raise

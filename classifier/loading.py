@@ -1,0 +1,77 @@
+"""Load the scorer for a run over files, when it is known to be needed."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from classifier.errors import RowError
+from classifier.row_stream import LoadedScorer
+from classifier.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def scorer_loader(
+    *,
+    model: str | None = None,
+    provider: str | None = None,
+    precision: str = "fp32",
+    threads: int | None = None,
+    batch_size: int | None = None,
+    schema: str | None = None,
+    column: str | None = None,
+    steps: bool = False,
+) -> Callable[[], LoadedScorer]:
+    """Make a function that loads a scorer.
+
+    Parameters
+    ----------
+    model, precision
+        The model folder, the embedded one by default, and which of its files.
+    provider, threads, batch_size
+        Where and how the model runs; see `BranchScorer`.
+    schema, column
+        Where rows have their traces; found by itself by default.
+    steps
+        Whether rows get `branch_steps` too.
+
+    Returns
+    -------
+    callable
+        Loads the scorer. It raises `ModelError` if the model cannot be used, and `OptionError` if there is
+        no such schema.
+    """
+
+    def load() -> LoadedScorer:
+        from classifier.columns import RowScorer
+        from classifier.scorer import BranchScorer
+        from classifier.traces import read_traces
+
+        # A schema that does not exist is found here, before anything is read or written.
+        with suppress(RowError):
+            read_traces({}, schema=schema, column=column)
+        scorer = BranchScorer(
+            model,
+            providers=None if provider is None else [provider],
+            precision=precision,
+            threads=threads,
+            batch_size=batch_size,
+        )
+        # Threads and batch size are left out: scores do not depend on them, and so the output's bytes do not.
+        provenance = {
+            "model": {
+                "name": scorer.model.name,
+                "version": scorer.model.version,
+                "sha256": scorer.model.sha256,
+                "precision": scorer.model.precision,
+            },
+            "package_version": __version__,
+            "threshold": scorer.threshold,
+            "provider": scorer.providers[0] if scorer.providers else None,
+            "options": {"schema": schema, "column": column, "steps": steps},
+        }
+        return LoadedScorer(RowScorer(scorer, column=column, schema=schema, steps=steps), provenance)
+
+    return load
