@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
@@ -12,6 +13,8 @@ from training.baselines import LabelVote, TfidfBaseline, WordList
 from training.cue_words import WORD_LISTS, cue_free, step_texts
 from training.evaluate import evaluate_probabilities, score_documents
 from training.gold import GoldDocument, GoldStep, read_gold
+from training.soft_labels import VoteWeights
+from training.votes import FUNCTION_NAMES
 
 
 @pytest.mark.parametrize(
@@ -56,6 +59,14 @@ def test_label_vote_gives_a_distribution_a_step() -> None:
     votes = LabelVote().probabilities(toy_document(2))
     assert votes.shape == (12, 4)
     assert votes.sum(axis=1) == pytest.approx(1)
+
+
+def test_label_vote_takes_other_weights() -> None:
+    always_restart = VoteWeights(
+        FUNCTION_NAMES, np.array([0.0, 0.0, 0.0, 50.0]), np.zeros((len(FUNCTION_NAMES), 4)), "nothing"
+    )
+    votes = LabelVote(always_restart).probabilities(toy_document(2))
+    assert votes == pytest.approx(np.tile([0.0, 0.0, 0.0, 1.0], (12, 1)))
 
 
 def test_tfidf_learns_which_words_branch() -> None:

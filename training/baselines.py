@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from classifier.errors import OptionError
 from training.cue_words import WORD_LISTS, step_texts
 from training.gold import GoldDocument
-from training.labels import label_votes
+from training.soft_labels import VoteWeights, label_votes
 
 DECISION_THRESHOLD: Final = 0.5
 """The baselines decide for a branch from this score on."""
@@ -49,7 +49,17 @@ class WordList:
 
 
 class LabelVote:
-    """Scores a step by the labelling functions' vote, the label that the model's first stage learns from."""
+    """Scores a step by the labelling functions' vote, the label that the model's first stage learns from.
+
+    Parameters
+    ----------
+    weights
+        What each function's vote counts; by default the weights that come with the package, which were
+        fitted on the documents that the shipped model learned from.
+    """
+
+    def __init__(self, weights: VoteWeights | None = None) -> None:
+        self._weights = weights
 
     def probabilities(self, document: GoldDocument) -> NDArray[np.float64]:
         """Score the labelled steps of a document.
@@ -64,7 +74,7 @@ class LabelVote:
         array [steps, kinds]
             Soft labels in the order of `KINDS`.
         """
-        return np.asarray(label_votes(document.trace, document.spans), np.float64)
+        return np.asarray(label_votes(document.trace, document.spans, self._weights), np.float64)
 
 
 class TfidfBaseline:

@@ -166,11 +166,16 @@ def _tfidf(
     left_out = sum(len(of) for of in read.values()) - len(training)
     names = ", ".join(map(str, files))
     if not training:
-        return None, (), f"no TF-IDF baseline: every document of {names} is evaluated on."
+        return (
+            None,
+            (),
+            f"no TF-IDF baseline: every document of {names} is evaluated on. A model or a vote fitted on "
+            f"this file knows them: their figures here are no forecast.",
+        )
     found = "" if given else ", found beside the gold file"
     shared = (
-        f" {left_out} of its documents are evaluated on: the baseline did not learn from them, but a model "
-        f"trained on this file did, and its figures here are no forecast."
+        f" {left_out} of its documents are evaluated on: TF-IDF did not learn from them, but a model or a "
+        f"vote fitted on this file did, and their figures here are no forecast."
         if left_out
         else ""
     )
