@@ -1,0 +1,64 @@
+# `make` checks everything, `make demo` scores example traces, `make test` runs the tests.
+# Each target first puts what it needs into .venv; all that must be there is Python 3.11 or later.
+# Another interpreter: make PYTHON=python3.13 test
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := check
+
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
+BIN := .venv/bin
+DEVELOPMENT := cpu,train,client,serve,test
+DEMO := demo-output
+
+# Tests load no model from a hub and send no usage reports.
+export HF_HUB_OFFLINE := 1
+export BENTOML_DO_NOT_TRACK := True
+
+.PHONY: check lint types coverage test demo constraints clean
+
+check: lint types coverage
+
+lint: .venv/development.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/development.stamp
+	$(BIN)/mypy
+
+coverage: .venv/development.stamp
+	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
+
+test: .venv/development.stamp
+	$(BIN)/pytest
+
+demo: .venv/demo.stamp
+	mkdir -p $(DEMO)
+	$(BIN)/branching score examples/demo/traces.jsonl -o $(DEMO)/scored.jsonl --steps --overwrite
+	$(BIN)/python examples/demo/show.py $(DEMO)/scored.jsonl
+	$(BIN)/branching filter $(DEMO)/scored.jsonl -o $(DEMO)/kept.jsonl --dropped $(DEMO)/dropped.jsonl \
+		--keep 0.9 --overwrite
+	@echo "Look at $(DEMO)/scored.jsonl, $(DEMO)/kept.jsonl and $(DEMO)/dropped.jsonl"
+
+# Write down what is installed as the versions to develop and test with. Start from no .venv to bring all up
+# to date; torch stays at the version named here, whose CPU build is the one to take.
+constraints: .venv/bin/python
+	$(BIN)/pip install -qq torch==2.13.0 -e '.[$(DEVELOPMENT)]'
+	{ echo "# Versions to develop and test with, written by \`make constraints\`."; \
+		$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.txt
+
+clean:
+	rm -rf .venv $(DEMO) dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed, and none was found on the PATH." >&2; exit 1; }
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
+
+.venv/demo.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/pip install -qq -c constraints.txt -e '.[cpu]'
+	@touch $@
+
+.venv/development.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/pip install -qq -c constraints.txt -e '.[$(DEVELOPMENT)]'
+	@touch .venv/demo.stamp $@
