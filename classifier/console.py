@@ -34,8 +34,8 @@ def print_score_summary(summary: ScoreSummary) -> None:
         lines.append(f"Stored as JSON text, as rows disagree in type: {', '.join(summary.json_text_columns)}")
     if summary.replaced_rows:
         lines.append(
-            f"{summary.replaced_rows:,} rows have lone surrogates, which Parquet cannot hold: they are "
-            "U+FFFD there, and the rows as they were are in branch_raw"
+            f"Rows with lone surrogates, which Parquet cannot hold: {summary.replaced_rows:,} (U+FFFD "
+            "stands in their place, and branch_raw has the rows as they were)"
         )
     _print(lines + _row_notes(counts))
 
@@ -62,7 +62,7 @@ def print_filter_summary(summary: FilterSummary) -> None:
         if overlap is not None:
             lines.append(f"A length filter that drops as many would drop {overlap:.0%} of the same rows")
     if summary.not_best:
-        lines.append(f"{summary.not_best:,} of the dropped rows were not the best of theirs")
+        lines.append(f"Dropped as another trace is better, or none is marked correct: {summary.not_best:,}")
     if summary.provenance is not None:
         lines.append(f"Scores by {_model(summary.provenance)}")
     _print(lines + _unknown(summary.unknown_provenance) + _row_notes(summary.counts))
@@ -111,11 +111,11 @@ def print_preview(preview: FilterPreview) -> None:
 def _row_notes(counts: RowCounts) -> list[str]:
     lines = []
     if counts.blank_lines:
-        lines.append(f"Passed over {counts.blank_lines:,} blank lines, which are no rows")
+        lines.append(f"Blank lines passed over: {counts.blank_lines:,}")
     failed = sum(counts.errors.values())
     if failed:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in counts.errors.most_common())
-        lines.append(f"{failed:,} rows have no score, and branch_error says why ({kinds}):")
+        lines.append(f"Rows without a score: {failed:,} ({kinds}); branch_error says why:")
         shown = counts.first_errors[:_SHOWN_ERRORS]
         lines += [f"  {one['place']}: {one['error']}" for one in shown]
         if failed > len(shown):

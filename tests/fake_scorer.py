@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from classifier.batch import ScoreOptions, ScoreSummary, score_files
 from classifier.errors import RowError
 from classifier.row_stream import LoadedScorer
 from classifier.traces import read_traces
@@ -98,3 +99,13 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def refuse_to_load() -> LoadedScorer:
     """Stand for a model that must not be needed."""
     raise AssertionError("the model was loaded")
+
+
+def score(inputs: Sequence[Path | str], output: Path | str, **options: Any) -> ScoreSummary:
+    """Score files with the fake scorer."""
+    return score_files([str(one) for one in inputs], str(output), loader(), ScoreOptions(**options))
+
+
+def names_in(folder: Path) -> set[str]:
+    """Return the names of what is in a folder."""
+    return {path.name for path in folder.iterdir()}

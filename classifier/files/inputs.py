@@ -74,9 +74,6 @@ class InputFile:
         self._spooled: IO[bytes] | None = None
         self._raw: BinaryIO | None = None
 
-    def __repr__(self) -> str:
-        return f"InputFile({self.name!r}, {self.format!r})"
-
     @property
     def is_stream(self) -> bool:
         """Whether it can be read only once."""

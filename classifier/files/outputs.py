@@ -8,7 +8,7 @@ import io
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,6 @@ import zstandard
 
 from classifier.errors import OutputFileError
 from classifier.files.inputs import STANDARD_STREAM, Format, InputFile, format_of
-from classifier.files.jsonl import dump
 
 _KNOWN: Final = ".jsonl, .jsonl.gz, .jsonl.zst or .parquet"
 
@@ -143,20 +142,13 @@ class NewFile(io.BufferedIOBase):
         """Tell how many bytes were written."""
         return 0 if self._discarding else self._file.tell()
 
-    def commit(self) -> int:
-        """Put the content in its final place, safe from a power cut.
-
-        Returns
-        -------
-        int
-            Its size in bytes; 0 for standard output.
-        """
+    def commit(self) -> None:
+        """Put the content in its final place, safe from a power cut."""
         with self._explained():
             self._file.flush()
             if self._temporary is None or self._target.path is None:
-                return 0
+                return
             os.fsync(self._file.fileno())
-            size = self._file.tell()
             self._file.close()
             self._temporary.replace(self._target.path)
             self._discarding = True
@@ -165,7 +157,6 @@ class NewFile(io.BufferedIOBase):
                 os.fsync(folder)
             finally:
                 os.close(folder)
-        return size
 
     def discard(self) -> None:
         """Remove the content; later writes go nowhere."""
@@ -194,16 +185,11 @@ class LineFile:
 
     def __init__(self, target: OutputTarget) -> None:
         self._file = NewFile(target)
-        self._stream: BinaryIO
-        if target.compression == "gzip":
-            # Neither name nor time go into the header: the same rows give the same bytes.
-            self._stream = cast(BinaryIO, gzip.GzipFile("", "wb", 6, self._file, mtime=0))
-        elif target.compression == "zstd":
-            self._stream = cast(
-                BinaryIO, zstandard.ZstdCompressor().stream_writer(cast(BinaryIO, self._file), closefd=False)
-            )
-        else:
-            self._stream = cast(BinaryIO, self._file)
+        try:
+            self._stream = _compressed(self._file, target.compression)
+        except BaseException:
+            self._file.discard()
+            raise
 
     def write(self, lines: Sequence[str]) -> None:
         """Write lines."""
@@ -214,11 +200,16 @@ class LineFile:
         """Hand what was written to the reader at the other end."""
         self._stream.flush()
 
-    def commit(self) -> int:
-        """Complete the file and return its size."""
+    def finish(self) -> int:
+        """Write what is left, and return the size."""
         if self._stream is not cast(BinaryIO, self._file):
             self._stream.close()
-        return self._file.commit()
+        self._file.flush()
+        return self._file.tell()
+
+    def commit(self) -> None:
+        """Put the finished file in its place."""
+        self._file.commit()
 
     def discard(self) -> None:
         """Remove the file."""
@@ -227,18 +218,12 @@ class LineFile:
             self._stream.close()
 
 
-def write_small_file(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a small JSON file in one go.
-
-    Raises
-    ------
-    OutputFileError
-        If it cannot be written.
-    """
-    file = NewFile(OutputTarget(str(path), path, "json", None))
-    try:
-        file.write((dump(content) + "\n").encode())
-        file.commit()
-    except BaseException:
-        file.discard()
-        raise
+def _compressed(file: NewFile, compression: str | None) -> BinaryIO:
+    raw = cast(BinaryIO, file)
+    if compression == "gzip":
+        # Neither name nor time go into the header: the same rows give the same bytes.
+        return cast(BinaryIO, gzip.GzipFile("", "wb", 6, raw, mtime=0))
+    if compression == "zstd":
+        compressor = zstandard.ZstdCompressor(write_checksum=True)
+        return cast(BinaryIO, compressor.stream_writer(raw, closefd=False))
+    return raw

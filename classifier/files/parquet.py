@@ -35,12 +35,6 @@ def parquet_schema(source: InputFile) -> pa.Schema:
     return schema
 
 
-def parquet_row_count(source: InputFile) -> int:
-    """Read the number of rows of a Parquet file from its footer."""
-    with _open(source) as file:
-        return int(file.metadata.num_rows)
-
-
 def read_parquet_batches(source: InputFile, limits: BatchLimits) -> Iterator[RowBatch]:
     """Read the rows of a Parquet file in batches.
 

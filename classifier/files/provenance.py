@@ -54,9 +54,9 @@ def read_provenance(source: InputFile) -> Provenance | None:
         found = None if text is None else json.loads(text)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    if not isinstance(found, dict) or found.get("bytes", source.size) != source.size:
+    if not isinstance(found, dict) or not isinstance(found.get("model"), dict):
         return None
-    return found
+    return found if found.get("bytes", source.size) == source.size else None
 
 
 def common_provenance(sources: Sequence[InputFile]) -> tuple[Provenance | None, list[str]]:
@@ -91,15 +91,12 @@ def common_provenance(sources: Sequence[InputFile]) -> tuple[Provenance | None, 
     return {key: value for key, value in first[1].items() if key not in ("rows", "bytes")}, unknown
 
 
-def _identity(provenance: Provenance) -> tuple[Any, ...]:
-    model = provenance.get("model")
-    return (model.get("sha256"), model.get("precision")) if isinstance(model, dict) else (None, None)
+def _identity(provenance: Provenance) -> tuple[Any, Any]:
+    return provenance["model"].get("sha256"), provenance["model"].get("precision")
 
 
 def _shown(provenance: Provenance) -> str:
-    model = provenance.get("model")
-    if not isinstance(model, dict):
-        return "an unnamed model"
+    model = provenance["model"]
     return (
         f"{model.get('name')} {model.get('version')} ({model.get('precision')}, "
         f"SHA-256 {str(model.get('sha256'))[:12]}…)"

@@ -70,8 +70,13 @@ class RowBatch:
             rows=[self.rows[index] for index in indices],
             numbers=[self.numbers[index] for index in indices],
             lines=None if self.lines is None else [self.lines[index] for index in indices],
-            table=None if self.table is None else self.table.take(list(indices)),
+            table=None if self.table is None else _take(self.table, indices),
         )
+
+
+def _take(table: pa.RecordBatch, indices: Sequence[int]) -> pa.RecordBatch:
+    # Arrow cannot tell what an empty list is a list of.
+    return table.take(list(indices)) if indices else table.slice(0, 0)
 
 
 @dataclass(frozen=True, slots=True)

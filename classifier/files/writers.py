@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from classifier.errors import RowFormatError
+from classifier.files.inputs import PROVENANCE_ENDING
 from classifier.files.jsonl import dump, with_members, without_members
-from classifier.files.outputs import LineFile, OutputTarget, write_small_file
+from classifier.files.outputs import LineFile, NewFile, OutputTarget
 from classifier.files.provenance import Provenance, provenance_path
 from classifier.files.rows import ADDED_COLUMNS, RAW_COLUMN, Row, RowBatch
 
@@ -67,12 +68,25 @@ class JsonWriter:
 
     def commit(self) -> None:
         """Put the complete output in its place, and what scored it beside it."""
-        beside = None if self._target.path is None else provenance_path(self._target.path)
-        if beside is not None:
+        size = self._file.finish()
+        if self._target.path is None:
+            self._file.commit()
+            return
+        beside = provenance_path(self._target.path)
+        if self._provenance is None:
             beside.unlink(missing_ok=True)
-        size = self._file.commit()
-        if beside is not None and self._provenance is not None:
-            write_small_file(beside, {**self._provenance, "rows": self._rows, "bytes": size})
+            self._file.commit()
+            return
+        note = NewFile(OutputTarget(f"{self._target.name}{PROVENANCE_ENDING}", beside, "json", None))
+        try:
+            note.write((dump({**self._provenance, "rows": self._rows, "bytes": size}) + "\n").encode())
+            note.flush()
+            beside.unlink(missing_ok=True)
+            self._file.commit()
+            note.commit()
+        except BaseException:
+            note.discard()
+            raise
 
     def discard(self) -> None:
         """Leave nothing behind."""

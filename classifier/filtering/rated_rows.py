@@ -191,9 +191,9 @@ class RatedRows:
                     else json.loads(self._spool.readline())
                 )
                 flags = list(kept[done : done + len(added)])
-                done += len(added)
-                if len(added) != len(batch.rows) or len(flags) != len(added):
+                if not len(added) == len(batch.rows) == len(flags):
                     break
+                done += len(added)
                 yield batch, added, flags
         if done != len(kept):
             raise InputFileError(
