@@ -1,8 +1,13 @@
 """The settings of a training run, as they are written into the run folder."""
 
 import dataclasses
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from classifier.errors import OptionError
 from classifier.windows import WindowLayout
 
 
@@ -70,3 +75,52 @@ class TrainingConfig:
     def to_dict(self) -> dict[str, object]:
         """Return the settings as plain values for JSON."""
         return dataclasses.asdict(self)
+
+
+def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> TrainingConfig:
+    """Load settings from a file and change some of them.
+
+    Parameters
+    ----------
+    path
+        A JSON file: the settings, or a run's `identity.json` that has them under `config`. Settings that it
+        does not have keep their defaults.
+    overrides
+        `NAME=VALUE`; several numbers are separated by commas.
+
+    Returns
+    -------
+    TrainingConfig
+        The settings.
+
+    Raises
+    ------
+    OptionError
+        If the file cannot be read, a setting is unknown, or a value is not of the setting's type.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            values = dict(values.get("config", values))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError, TypeError) as error:
+            raise OptionError(f"{path}: expected a JSON object of settings ({error})") from error
+    for override in overrides:
+        name, separator, value = override.partition("=")
+        if not separator:
+            raise OptionError(f"--set {override}: expected NAME=VALUE")
+        values[name] = value
+    defaults = {field.name: field.default for field in dataclasses.fields(TrainingConfig)}
+    unknown = sorted(set(values) - set(defaults))
+    if unknown:
+        raise OptionError(f"unknown setting {unknown[0]!r}; the settings are {', '.join(defaults)}")
+    return TrainingConfig(**{name: _convert(name, value, defaults[name]) for name, value in values.items()})
+
+
+def _convert(name: str, value: Any, default: Any) -> Any:
+    try:
+        if isinstance(default, tuple):
+            return tuple(int(part) for part in (value.split(",") if isinstance(value, str) else value))
+        return type(default)(value)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"setting {name}: {value!r} is not a {type(default).__name__}") from error

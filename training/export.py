@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -196,19 +197,23 @@ def _write_graph(model: nn.Module, layout: WindowLayout, path: Path) -> None:
     example = _random_inputs(layout, layout.lengths[-1], 2, 100, np.random.default_rng(0))
     batch = torch.export.Dim("windows", min=1, max=4_096)
     length = torch.export.Dim("length", min=8, max=layout.lengths[-1])
-    torch.onnx.export(
-        model,
-        tuple(torch.from_numpy(array) for array in example),
-        str(path),
-        input_names=["tokens", "starts", "ends"],
-        output_names=["probabilities"],
-        dynamic_shapes={"tokens": {0: batch, 1: length}, "starts": {0: batch}, "ends": {0: batch}},
-        opset_version=_OPSET,
-        dynamo=True,
-        external_data=False,
-        optimize=True,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        # The exporter warns that one name serves the three inputs' shared axis, and of its own old calls.
+        warnings.filterwarnings("ignore", message="# The axis name")
+        warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+        torch.onnx.export(
+            model,
+            tuple(torch.from_numpy(array) for array in example),
+            str(path),
+            input_names=["tokens", "starts", "ends"],
+            output_names=["probabilities"],
+            dynamic_shapes={"tokens": {0: batch, 1: length}, "starts": {0: batch}, "ends": {0: batch}},
+            opset_version=_OPSET,
+            dynamo=True,
+            external_data=False,
+            optimize=True,
+            verbose=False,
+        )
 
 
 def _store_as_float16(path: Path) -> None:

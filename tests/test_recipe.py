@@ -1,0 +1,201 @@
+"""The whole way from labelled toy documents to a model folder that scores."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from classifier import BranchScorer
+from classifier.errors import InputFileError, OptionError
+from tests.toy_training import write_encoder, write_gold, write_traces
+from training.config import TrainingConfig, load_config
+from training.corpus import gold_traces, kind_targets
+from training.export import ParityError, export_model
+from training.finetune import finetune, predict
+from training.gold import read_gold
+from training.model import StepClassifier, load_encoder, special_layout
+from training.recipe import TrainingData, train_model
+from training.trace_files import read_raw_traces
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    return write_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="module")
+def config(encoder: Path) -> TrainingConfig:
+    return TrainingConfig(
+        encoder=str(encoder),
+        vocabulary_size=0,
+        window_lengths=(32, 64),
+        context_tokens=12,
+        max_steps=10,
+        max_step_tokens=24,
+        epochs=12,
+        batch_tokens=512,
+        learning_rate=3e-3,
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    folder = tmp_path_factory.mktemp("data")
+    return TrainingData(
+        traces=(write_traces(folder / "traces"),),
+        gold=(write_gold(folder / "train.jsonl"),),
+        calibration=(write_gold(folder / "calibration.jsonl", 12, first=200),),
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(data: TrainingData, config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    with_heuristics = dataclasses.replace(config, heuristic_characters=4_000)
+    record = train_model(data, folder / "model", folder / "run", with_heuristics)
+    assert record["parity"] <= 1e-4
+    assert len(record["epochs"]) == config.epochs + 1
+    return folder
+
+
+def test_trained_model_tells_departures_from_progress(trained: Path, tmp_path: Path) -> None:
+    scorer = BranchScorer(trained / "model")
+    branching, converging = [], []
+    for document in read_gold([write_gold(tmp_path / "test.jsonl", 20, first=400)]):
+        scores = scorer.score_steps(document.trace, document.spans)
+        for step, score in zip(document.steps, scores, strict=True):
+            (branching if step.branches else converging).append(score)
+    assert np.mean(branching) > np.mean(converging) + 0.3
+
+
+def test_card_says_what_was_done(trained: Path) -> None:
+    card = BranchScorer(trained / "model").card
+    assert card["training_data"]["sources"] == {"toy": card["training_data"]["documents"]}
+    assert set(card["training_data"]["files"]["gold"]) == {"train.jsonl"}
+    assert card["calibrated_on"]["documents"] > 12
+    assert card["threshold_rule"]
+    assert json.loads((trained / "run" / "run.json").read_text())["config"]["epochs"] == 12
+
+
+def test_finished_run_is_not_trained_again(trained: Path, data: TrainingData, config: TrainingConfig) -> None:
+    before = (trained / "run" / "annotated" / "epochs.jsonl").read_text()
+    again = dataclasses.replace(config, heuristic_characters=4_000)
+    train_model(data, trained / "again", trained / "run", again)
+    assert (trained / "run" / "annotated" / "epochs.jsonl").read_text() == before
+    text = "Add the two prices. No, that is wrong."
+    first, second = (BranchScorer(trained / name).score(text) for name in ("model", "again"))
+    assert first.probabilities.tolist() == second.probabilities.tolist()
+
+
+def test_run_folder_of_another_run_is_refused(
+    trained: Path, data: TrainingData, config: TrainingConfig
+) -> None:
+    with pytest.raises(OptionError, match="holds a run with another config"):
+        train_model(data, trained / "other", trained / "run", dataclasses.replace(config, seed=2))
+
+
+def test_interrupted_run_goes_on_to_the_same_weights(
+    config: TrainingConfig, data: TrainingData, tmp_path: Path
+) -> None:
+    short = dataclasses.replace(config, epochs=3)
+    documents = read_gold(data.gold)[:20]
+
+    def run(folder: Path, stop_after: int | None) -> list[np.ndarray]:
+        torch.manual_seed(short.seed)
+        loaded, tokenizer = load_encoder(short, None)
+        layout = special_layout(short, tokenizer)
+        model = StepClassifier(loaded, layout.pad_id, short.dropout)
+        traces = gold_traces(documents, tokenizer, layout)
+
+        def stop(epoch: int) -> dict[str, float]:
+            if epoch == stop_after:
+                raise KeyboardInterrupt
+            return {}
+
+        finetune(model, traces, tokenizer, layout, short, folder, after_epoch=stop)
+        return predict(model, traces, layout)
+
+    expected = run(tmp_path / "whole", None)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", 2)
+    resumed = run(tmp_path / "parts", None)
+    for left, right in zip(expected, resumed, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_export_that_differs_is_refused(
+    config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, tokenizer = load_encoder(config, None)
+    layout = special_layout(config, tokenizer)
+    model = StepClassifier(loaded, layout.pad_id, config.dropout)
+    monkeypatch.setattr("training.export.PARITY_LIMIT", -1.0)
+    with pytest.raises(ParityError, match="differ from torch's"):
+        export_model(model, tokenizer, layout, tmp_path / "model", {})
+
+
+def test_too_few_documents(config: TrainingConfig, tmp_path: Path) -> None:
+    data = TrainingData(traces=(), gold=(write_gold(tmp_path / "one.jsonl", 1),))
+    with pytest.raises(OptionError, match="give more documents"):
+        train_model(data, tmp_path / "model", tmp_path / "run", config)
+
+
+def test_documents_without_kinds_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bare.jsonl"
+    path.write_text(json.dumps({"trace": "One step.", "steps": [{"start": 0, "end": 9, "label": 0}]}))
+    with pytest.raises(ValueError, match="has no kind"):
+        kind_targets(read_gold([path])[0])
+
+
+def test_settings_from_file_and_overrides(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"config": {"epochs": 2, "window_lengths": [32, 64]}}))
+    config = load_config(path, ["learning_rate=0.01", "seed=7"])
+    assert (config.epochs, config.window_lengths, config.learning_rate, config.seed) == (2, (32, 64), 0.01, 7)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["epochs"], "expected NAME=VALUE"),
+        (["epoch=3"], "unknown setting 'epoch'"),
+        (["epochs=many"], "not a int"),
+    ],
+)
+def test_wrong_settings_are_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        load_config(None, overrides)
+
+
+def test_wrong_config_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.json").write_text("[1]")
+    for path in (tmp_path / "list.json", tmp_path / "absent.json"):
+        with pytest.raises(OptionError, match="expected a JSON object of settings"):
+            load_config(path)
+
+
+def test_trace_files_keep_raw_chains_only(tmp_path: Path) -> None:
+    rows = [
+        {"trace": "One.", "kind": "raw_cot", "model": "m"},
+        {"trace": "Two.", "kind": "direct_output"},
+        {"trace": " "},
+        {"trace": "Three."},
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert [trace.trace for trace in read_raw_traces([tmp_path])] == ["One.", "Three."]
+
+
+@pytest.mark.parametrize("line", ['{"text": "x"}', "[]", "{", '{"trace": null}'])
+def test_wrong_trace_files_are_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.jsonl").write_text(line + "\n")
+    with pytest.raises(InputFileError, match=r"a\.jsonl"):
+        list(read_raw_traces([tmp_path]))
+
+
+def test_folder_without_trace_files(tmp_path: Path) -> None:
+    with pytest.raises(InputFileError, match=r"holds no \.jsonl"):
+        list(read_raw_traces([tmp_path]))
