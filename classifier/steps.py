@@ -28,6 +28,8 @@ _STOP = ".!?…‼⁇⁈⁉؟۔।॥።"  # full stops that need white space be
 _WIDE_STOP = "。！？｡"
 _CLOSE = "\"'”’)\\]}»›」』）】》〉］"
 
+# Below, repeated groups are atomic, (?>(...)*), not possessive, (...)*+, which means the same: before Python
+# 3.11.5 a possessive group matches what it should not (CPython issue 106052).
 # The first character is one that can end a step; each alternative looks back at which it was. Where a
 # sentence ends, a group holds the white space behind it; where a line ends, none does.
 _BOUNDARY: Final = re.compile(
@@ -35,7 +37,7 @@ _BOUNDARY: Final = re.compile(
     [{_STOP}{_WIDE_STOP}{_BREAK}]
     (?:
         (?<=[{_STOP}]) (?<![{_STOP}][{_STOP}])      # only the first of a run such as `...`
-        [{_STOP}]*+ (?:[{_CLOSE}$]|\\[\])])*+
+        [{_STOP}]*+ (?>(?:[{_CLOSE}$]|\\[\])])*)
         ([^\S{_BREAK}]++) (?=[A-Z0-9"'(\[*$\\`-]|[^\x00-\x7f])
       | (?<=[{_WIDE_STOP}]) [{_WIDE_STOP}{_STOP}]*+ [{_CLOSE}]*+ ([^\S{_BREAK}]*+)
       | (?<=[{_BREAK}]) \s*+
@@ -49,12 +51,12 @@ _OPENERS = frozenset("“‘«‹„¿¡「『（【《〈［—–•")  # besi
 # holds no blank line, as in LaTeX; a dollar sign opens and closes as in Pandoc, so that prices do not.
 _LITERAL: Final = re.compile(
     r"""
-    ``` [^`]*+ (?: ``?(?!`) [^`]*+ )*+ ```
+    ``` [^`]*+ (?> (?: ``?(?!`) [^`]*+ )* ) ```
   | (?<!`) (`{1,2}) (?!`) [^`\n]++ \1 (?!`)
-  | \$\$ (?: [^$\n]++ | \n(?![ \t\r]*+\n) )++ \$\$
+  | \$\$ (?> (?: [^$\n]++ | \n(?![ \t\r]*+\n) )+ ) \$\$
   | (?<![\\$\w]) \$ (?![\s$]) [^$\n]{1,300}+ (?<![\s\\]) \$ (?![\d$])
-  | (?<!\\) \\\[ (?: [^\\\n]++ | \\\\ | \\(?![\[\]]) | \n(?![ \t\r]*+\n) )*+ \\\]
-  | (?<!\\) \\\( (?: [^\\\n]++ | \\\\ | \\(?![()]) )*+ \\\)
+  | (?<!\\) \\\[ (?> (?: [^\\\n]++ | \\\\ | \\(?![\[\]]) | \n(?![ \t\r]*+\n) )* ) \\\]
+  | (?<!\\) \\\( (?> (?: [^\\\n]++ | \\\\ | \\(?![()]) )* ) \\\)
     """,
     re.VERBOSE,
 )
