@@ -1,0 +1,197 @@
+"""Reads request bodies: in bounded memory, decompressed, as JSON that any trace survives."""
+
+import json
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Final, Protocol
+
+import zstandard
+from starlette.requests import ClientDisconnect, Request
+
+from serving.errors import BodyTooLargeError, ClientGoneError, MalformedBodyError, UnsupportedBodyError
+from serving.limits import Limits
+
+_CHUNK: Final = 1 << 18
+_ZSTD_INPUT: Final = 1 << 10
+_ZSTD_WINDOW: Final = 1 << 27
+"""The largest window that `zstd --ultra` writes; a larger one is an attack on memory."""
+_DISCARDED: Final = 256_000_000
+"""Of a body that is refused so much is read and thrown away, so that its sender gets to read the answer."""
+
+
+class Decompressor(Protocol):
+    """Takes compressed bytes piece by piece."""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield pieces of bounded size, each decompressed when it is asked for; raises MalformedBodyError."""
+
+    def finish(self) -> None:
+        """Check that nothing is missing; raises MalformedBodyError."""
+
+
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """Read and decompress a body.
+
+    Parameters
+    ----------
+    request
+        The request; its `Content-Encoding` may be gzip or zstd.
+    limits
+        The largest body.
+
+    Raises
+    ------
+    BodyTooLargeError
+        If it is larger than the limit, before or after decompression.
+    MalformedBodyError
+        If it cannot be decompressed.
+    UnsupportedBodyError
+        If its encoding is not known.
+    """
+    limit = limits.max_body_bytes
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        raise too_large(limit)
+    body = bytearray()
+    async for piece in decompressed(request):
+        body += piece
+        if len(body) > limit:
+            raise too_large(limit)
+    return bytes(body)
+
+
+async def decompressed(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body's bytes as they come, decompressed, in pieces of bounded size."""
+    decompressor = _decompressor(request)
+    try:
+        async for data in request.stream():
+            if decompressor is None:
+                if data:
+                    yield data
+                continue
+            for piece in decompressor.feed(data):
+                yield piece
+    except ClientDisconnect as error:
+        raise ClientGoneError("the client closed the connection before its body was read") from error
+    if decompressor is not None:
+        decompressor.finish()
+
+
+async def discard(request: Request) -> None:
+    """Read and throw away the rest of a body that is refused, up to a bound."""
+    discarded = 0
+    try:
+        async for data in request.stream():
+            discarded += len(data)
+            if discarded > _DISCARDED:
+                return
+    except (ClientDisconnect, RuntimeError):
+        return
+
+
+def parse_json(body: bytes | str, what: str = "the body") -> Any:
+    """Parse JSON strictly, but with lone surrogates as they come.
+
+    Parameters
+    ----------
+    body
+        The text.
+    what
+        What it is, for the message.
+
+    Raises
+    ------
+    MalformedBodyError
+        If it is not JSON.
+    """
+    try:
+        text = body if isinstance(body, str) else body.decode("utf-8")
+        return json.loads(text, parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise MalformedBodyError(
+            f"{what} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}; expected JSON in UTF-8"
+        ) from error
+    except ValueError as error:
+        raise MalformedBodyError(f"{what} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise MalformedBodyError(f"{what} is nested too deeply to be a row") from error
+
+
+def write_json(value: Any) -> bytes:
+    """Write JSON in ASCII, which lone surrogates survive."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def too_large(limit: int) -> BodyTooLargeError:
+    """Return the error for a body that is larger than a limit."""
+    return BodyTooLargeError(
+        f"the body has more than {limit:,} bytes (counted after decompression); send fewer traces in a request, "
+        "or stream them as application/x-ndjson",
+        {"max_body_bytes": limit},
+    )
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _decompressor(request: Request) -> Decompressor | None:
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding in ("", "identity"):
+        return None
+    makers: dict[str, Callable[[], Decompressor]] = {"gzip": _Gzip, "x-gzip": _Gzip, "zstd": _Zstd}
+    if encoding not in makers:
+        raise UnsupportedBodyError(
+            f"content encoding {encoding[:40]!r} is not known; expected gzip or zstd, or none"
+        )
+    return makers[encoding]()
+
+
+class _Gzip:
+    def __init__(self) -> None:
+        self._decompressor = zlib.decompressobj(wbits=31)
+        self._empty = True
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            self._empty = False
+            if self._decompressor.eof:  # another member follows
+                self._decompressor = zlib.decompressobj(wbits=31)
+            try:
+                piece = self._decompressor.decompress(data, _CHUNK)
+            except zlib.error as error:
+                raise MalformedBodyError(f"the body is not gzip: {error}") from error
+            data = self._decompressor.unconsumed_tail or self._decompressor.unused_data
+            yield piece
+
+    def finish(self) -> None:
+        if not self._empty and not self._decompressor.eof:
+            raise MalformedBodyError("the gzip body is cut off; send all of it")
+
+
+class _Zstd:
+    def __init__(self) -> None:
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
+        self._empty = True
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        # zstandard returns all that its input holds: little input at a time keeps that in bounds.
+        for start in range(0, len(data), _ZSTD_INPUT):
+            yield self._decompress(data[start : start + _ZSTD_INPUT])
+
+    def _decompress(self, data: bytes) -> bytes:
+        self._empty = False
+        out = b""
+        while data:
+            if self._decompressor.eof:  # another frame follows
+                self._decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
+            try:
+                out += self._decompressor.decompress(data)
+            except zstandard.ZstdError as error:
+                raise MalformedBodyError(f"the body is not zstd: {error}") from error
+            data = self._decompressor.unused_data
+        return out
+
+    def finish(self) -> None:
+        if not self._empty and not self._decompressor.eof:
+            raise MalformedBodyError("the zstd body is cut off; send all of it")

@@ -1,0 +1,164 @@
+"""The items of a request to results: each a text or a row in, its score or its error out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from classifier.errors import RowError, TraceLengthError
+from classifier.kinds import BRANCH_KINDS
+from classifier.scorer import BranchScorer, TraceScore
+from classifier.traces import Trace, read_traces
+
+
+@dataclass(frozen=True, slots=True)
+class ItemOptions:
+    """How items are read and shown.
+
+    Parameters
+    ----------
+    schema, column
+        Where rows have their traces; found by itself by default.
+    as_is
+        Whether a text is the reasoning itself, in which no marks such as `<think>` are looked for.
+    steps
+        Whether results list the steps.
+    max_characters
+        The longest trace.
+    """
+
+    schema: str | None = None
+    column: str | None = None
+    as_is: bool = False
+    steps: bool = False
+    max_characters: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemScore:
+    """The score of one item: of its trace, or of all of its alternative traces.
+
+    Parameters
+    ----------
+    scores
+        One a trace.
+    several
+        Whether the item's schema holds alternative traces, even if this item has only one.
+    offset
+        What to add to the steps' offsets so that they point into the text that was given.
+    """
+
+    scores: tuple[TraceScore, ...]
+    several: bool
+    offset: int
+
+    @property
+    def branch_rate(self) -> float:
+        """Return the branch rate; the mean of those of alternative traces."""
+        return sum(score.branch_rate for score in self.scores) / len(self.scores)
+
+    def to_dict(self, *, steps: bool) -> dict[str, Any]:
+        """Return the result as the service answers it."""
+        result: dict[str, Any] = {
+            "branch_rate": self.branch_rate,
+            "branch_count": sum(score.branch_count for score in self.scores),
+            "step_count": sum(score.step_count for score in self.scores),
+            "kinds": {kind: sum(score.kinds[kind] for score in self.scores) for kind in BRANCH_KINDS},
+        }
+        if self.several:
+            result["branch_rates"] = [score.branch_rate for score in self.scores]
+        if steps:
+            result["steps"] = [
+                {
+                    "start": step.start + self.offset,
+                    "end": step.end + self.offset,
+                    "probability": step.probability,
+                    "kind": step.kind,
+                    "kind_probabilities": step.kind_probabilities,
+                }
+                for score in self.scores
+                for step in score.steps
+            ]
+        return result
+
+
+def score_items(
+    scorer: BranchScorer, items: Sequence[object], options: ItemOptions
+) -> list[ItemScore | RowError]:
+    """Score items; one that cannot be scored gives its error and leaves the others alone.
+
+    Parameters
+    ----------
+    scorer
+        Scores the traces.
+    items
+        Texts, rows of any known schema, or whatever stands in their place; a `RowError` stands for an item
+        that could not be parsed.
+    options
+        How to read them.
+
+    Returns
+    -------
+    list of ItemScore or RowError
+        One an item, in order.
+    """
+    texts: list[str] = []
+    plans: list[RowError | tuple[slice, bool, int]] = []
+    for item in items:
+        try:
+            traces, several = _read(item, options)
+        except RowError as error:
+            plans.append(error)
+            continue
+        place = slice(len(texts), len(texts) + len(traces))
+        plans.append((place, several, _offset(item, traces)))
+        texts.extend(trace.text for trace in traces)
+    scores = scorer.score_batch_or_errors(texts)
+    return [plan if isinstance(plan, RowError) else _item_score(scores, *plan) for plan in plans]
+
+
+def result_of(outcome: ItemScore | RowError, *, steps: bool) -> dict[str, Any]:
+    """Return an item's result or error as the service answers it."""
+    if isinstance(outcome, RowError):
+        return {"error": str(outcome), "error_type": outcome.error_type}
+    return outcome.to_dict(steps=steps)
+
+
+def _read(item: object, options: ItemOptions) -> tuple[tuple[Trace, ...], bool]:
+    if isinstance(item, RowError):
+        raise item
+    if isinstance(item, str):
+        # Before anything reads it: of a text this long no part is wanted.
+        _check_length(item, options)
+    if isinstance(item, str) and options.as_is:
+        return (Trace(item, "trace"),), False
+    found = read_traces(item, schema=options.schema, column=options.column)
+    for trace in found.traces:
+        _check_length(trace.text, options)
+    return found.traces, found.several
+
+
+def _check_length(text: str, options: ItemOptions) -> None:
+    if options.max_characters is not None and len(text) > options.max_characters:
+        raise TraceLengthError(
+            f"the trace has {len(text):,} characters, and this service takes at most {options.max_characters:,}; "
+            "leave it out, or raise the limit (--max-trace-characters)"
+        )
+
+
+def _offset(item: object, traces: Sequence[Trace]) -> int:
+    """Return where a text's trace begins in it; 0 where the trace is no part of the text as it stands."""
+    if isinstance(item, str) and len(traces) == 1:
+        return max(0, item.find(traces[0].text))
+    return 0
+
+
+def _item_score(
+    scores: Sequence[TraceScore | RowError], place: slice, several: bool, offset: int
+) -> ItemScore | RowError:
+    good: list[TraceScore] = []
+    for index, score in enumerate(scores[place]):
+        if isinstance(score, RowError):
+            total = place.stop - place.start
+            return type(score)(f"trace {index} of {total}: {score}") if several else score
+        good.append(score)
+    return ItemScore(tuple(good), several, offset)
