@@ -62,7 +62,7 @@ def create_app(endpoints: Endpoints) -> FastAPI:
 
     @app.post("/v1/score", response_model=ScoreResponse, dependencies=keyed)
     async def score(request: Request) -> Any:
-        """Score traces: one result a trace, in order; a trace that cannot be scored gives an error of its own."""
+        """Score traces: one result a trace, in order; one that cannot be scored gives its own error."""
         content_type = _content_type(request)
         if content_type == NDJSON:
             return await _stream(endpoints, request)

@@ -109,7 +109,8 @@ def parse_json(body: bytes | str, what: str = "the body") -> Any:
         return json.loads(text, parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise MalformedBodyError(
-            f"{what} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}; expected JSON in UTF-8"
+            f"{what} is not UTF-8 (byte {error.start} is {error.object[error.start]:#04x}); expected JSON in "
+            "UTF-8"
         ) from error
     except ValueError as error:
         raise MalformedBodyError(f"{what} is not JSON: {error}") from error
@@ -125,8 +126,8 @@ def write_json(value: Any) -> bytes:
 def too_large(limit: int) -> BodyTooLargeError:
     """Return the error for a body that is larger than a limit."""
     return BodyTooLargeError(
-        f"the body has more than {limit:,} bytes (counted after decompression); send fewer traces in a request, "
-        "or stream them as application/x-ndjson",
+        f"the body has more than {limit:,} bytes (counted after decompression); send fewer traces in a "
+        "request, or stream them as application/x-ndjson",
         {"max_body_bytes": limit},
     )
 

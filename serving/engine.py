@@ -146,7 +146,8 @@ class Engine:
                 # Its thread ends by itself, at the latest when it next hands over windows.
                 done.add_done_callback(_swallow)
                 raise ticket.error or ClientGoneError("the client closed the connection")
-            return done.result()
+            result: Result = done.result()
+            return result
         except asyncio.CancelledError:
             ticket.cancel(ClientGoneError("the request was cancelled"))
             done.add_done_callback(_swallow)

@@ -140,8 +140,8 @@ def _read(item: object, options: ItemOptions) -> tuple[tuple[Trace, ...], bool]:
 def _check_length(text: str, options: ItemOptions) -> None:
     if options.max_characters is not None and len(text) > options.max_characters:
         raise TraceLengthError(
-            f"the trace has {len(text):,} characters, and this service takes at most {options.max_characters:,}; "
-            "leave it out, or raise the limit (--max-trace-characters)"
+            f"the trace has {len(text):,} characters, and this service takes at most "
+            f"{options.max_characters:,}; leave it out, or raise the limit (--max-trace-characters)"
         )
 
 

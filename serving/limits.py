@@ -14,7 +14,7 @@ def _limit(default: float, least: float, meaning: str) -> Any:
 class Limits:
     """The limits of the service.
 
-    The meaning of each one is in its field's metadata, which help texts and documentation are checked against.
+    The meaning of each one is in its field's metadata: help texts and documentation are checked against it.
 
     Raises
     ------

@@ -57,8 +57,8 @@ class LocalLink:
 class HttpLink:
     """The encoder service that BentoML runs beside the API service.
 
-    BentoML's own client for dependencies pickles, and closes its session every hundred calls while others still
-    use it; so this one speaks JSON to the same address.
+    BentoML's own client for dependencies pickles, and closes its session every hundred calls while others
+    still use it; so this one speaks JSON to the same address.
 
     Parameters
     ----------

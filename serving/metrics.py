@@ -9,8 +9,8 @@ from classifier.errors import RowError
 class Metrics:
     """Histograms, counters and a gauge, summed over processes.
 
-    `prometheus_client` reads where to keep its figures when it is first imported, so it is imported here and not
-    with the module.
+    `prometheus_client` reads where to keep its figures when it is first imported, so it is imported here and
+    not with the module.
     """
 
     def __init__(self) -> None:

@@ -59,8 +59,8 @@ def _document(app: FastAPI, keys_required: bool) -> dict[str, Any]:
     }
     paths["/v1/score"]["post"]["responses"]["200"]["content"][NDJSON] = {
         "schema": {"type": "string"},
-        "example": '{"branch_rate":0.31,"branch_count":1,"step_count":2,"kinds":{"alternative":0,"backtrack":1,'
-        '"restart":0}}\n',
+        "example": '{"branch_rate":0.31,"branch_count":1,"step_count":2,'
+        '"kinds":{"alternative":0,"backtrack":1,"restart":0}}\n',
     }
     paths["/v1/filter"]["post"]["requestBody"] = _body("FilterRequest")
     for path in ("/v1/score", "/v1/filter"):

@@ -49,7 +49,7 @@ class Encoder:
         self._encoder = WindowEncoder.open(settings)
 
     @bentoml.on_deployment
-    def check_model() -> None:  # type: ignore[misc]
+    def check_model() -> None:
         """Check the model and the device before any process is started."""
         check_encoder(settings)
 
@@ -69,7 +69,8 @@ class Encoder:
         return self._encoder.describe()
 
 
-Encoder.add_asgi_middleware(RefusePickle)
+_encoder_service: Any = Encoder  # what BentoML's decorator makes of the class
+_encoder_service.add_asgi_middleware(RefusePickle)
 
 
 @bentoml.service(
@@ -114,7 +115,7 @@ class BranchScoring:
 
 
 def _link() -> EncoderLink:
-    url = Encoder.url
+    url = _encoder_service.url
     if url is None:  # `bentoml serve --development` runs everything in one process
         return LocalLink(WindowEncoder.open(settings))
     return HttpLink(url, timeout=settings.limits.request_timeout)

@@ -1,7 +1,7 @@
 """SIGTERM and SIGINT: requests in flight are answered first, and the encoder outlives those who need it.
 
-BentoML signals all of its processes at once and uvicorn stops listening at once. Instead, an API process says that
-it is not ready and answers what it has, and an encoder process waits for the API processes.
+BentoML signals all of its processes at once and uvicorn stops listening at once. Instead, an API process says
+that it is not ready and answers what it has, and an encoder process waits for the API processes.
 """
 
 import asyncio

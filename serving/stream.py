@@ -177,7 +177,7 @@ class ScoreStream:
             total += len(piece)
             if total > limits.max_stream_bytes:
                 raise BodyTooLargeError(
-                    f"the stream has more than {limits.max_stream_bytes:,} bytes; send the rest in another one",
+                    f"the stream has more than {limits.max_stream_bytes:,} bytes; send the rest in another",
                     {"max_stream_bytes": limits.max_stream_bytes},
                 )
             *lines, last = piece.split(b"\n")

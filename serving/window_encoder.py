@@ -1,4 +1,4 @@
-"""What the encoder service does with a batch: group the windows by length, and spread them over the threads."""
+"""What the encoder service does with a batch: group the windows by length, spread them over the threads."""
 
 import asyncio
 import logging
