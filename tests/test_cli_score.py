@@ -18,11 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 import typer
 
-from classifier import __version__, cli
+from classifier import BranchScorer, __version__, cli
+from classifier.batch import score_files
 from classifier.command_group import PLUGIN_COMMANDS, PluginCommand
-from classifier.errors import ModelError, ProviderError
+from classifier.errors import ModelError, OptionError, ProviderError
+from classifier.loading import scorer_loader
 from classifier.row_stream import LoadedScorer
 from tests.cli_runner import CommandLine
+from tests.example_traces import TRACES
 from tests.fake_scorer import fake_columns, fake_rate, names_in, read_lines, write_lines
 
 Plugin = Callable[..., None]
@@ -460,3 +463,48 @@ def test_the_project_registers_the_command_and_its_plugins() -> None:
     known = {command.name: command.extra for command in PLUGIN_COMMANDS}
     assert project["entry-points"]["branching.commands"].keys() <= known.keys()
     assert set(known.values()) <= project["optional-dependencies"].keys()
+
+
+def test_the_shipped_model_gives_the_same_bytes_however_it_runs(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = write_lines(tmp_path / "in.jsonl", [{"trace": trace} for trace in TRACES])
+    results = set()
+    for number, options in enumerate(([], ["--batch-size", "1"], ["--threads", "1"], ["--threads", "2"])):
+        output = tmp_path / f"{number}.parquet"
+        with pytest.raises(SystemExit) as stop:
+            cli.app(["score", str(source), "-o", str(output), "--json", *options])
+        assert stop.value.code == 0
+        results.add(output.read_bytes())
+    assert len(results) == 1
+    scorer = BranchScorer()
+    rows = pq.read_table(tmp_path / "0.parquet").to_pylist()
+    assert [row["branch_rate"] for row in rows] == [score.branch_rate for score in scorer.score_batch(TRACES)]
+    provenance = json.loads(capfd.readouterr().out.split("\n}\n")[0] + "}")["provenance"]
+    assert provenance == {
+        "model": {
+            "name": scorer.model.name,
+            "version": scorer.model.version,
+            "sha256": scorer.model.sha256,
+            "precision": "fp32",
+        },
+        "package_version": __version__,
+        "threshold": scorer.threshold,
+        "provider": scorer.providers[0],
+        "options": {"schema": None, "column": None, "steps": False},
+    }
+
+
+def test_an_unknown_schema_is_found_before_anything_is_written(tmp_path: Path, source: Path) -> None:
+    load = scorer_loader(schema="mesages")
+    with pytest.raises(OptionError, match="Did you mean messages"):
+        score_files([str(source)], str(tmp_path / "out.jsonl"), load)
+    assert names_in(tmp_path) == {"in.jsonl"}
+
+
+def test_output_to_a_pipe_is_whole(tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "in.jsonl", [{"trace": "One."}, {"trace": "Two."}])
+    command = [sys.executable, "-m", "classifier", "score", str(source), "-o", "-"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert [json.loads(line)["trace"] for line in result.stdout.splitlines()] == ["One.", "Two."]
+    assert "Scored 2 of 2 rows" in result.stderr

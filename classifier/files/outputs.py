@@ -108,6 +108,8 @@ class NewFile(io.BufferedIOBase):
         self._discarding = False
         self._temporary: Path | None = None
         self._file: BinaryIO
+        # A pipe cannot tell its position, so the bytes are counted here.
+        self._size = 0
         with self._explained():
             if target.path is None:
                 self._file = open(1, "wb", closefd=False)  # noqa: SIM115 - closed by commit or discard
@@ -130,7 +132,9 @@ class NewFile(io.BufferedIOBase):
         if self._discarding:
             return len(data)
         with self._explained():
-            return self._file.write(data)
+            count = self._file.write(data)
+        self._size += count
+        return count
 
     def flush(self) -> None:
         """Hand what was written to the system."""
@@ -140,7 +144,7 @@ class NewFile(io.BufferedIOBase):
 
     def tell(self) -> int:
         """Tell how many bytes were written."""
-        return 0 if self._discarding else self._file.tell()
+        return 0 if self._discarding else self._size
 
     def commit(self) -> None:
         """Put the content in its final place, safe from a power cut."""
