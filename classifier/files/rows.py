@@ -84,7 +84,7 @@ class BatchLimits:
     """How many rows are read at a time, whichever limit is met first."""
 
     rows: int = 256
-    characters: int = 1_000_000
+    characters: int = 250_000
 
 
 def scored_names(names: Iterable[str]) -> list[str]:
