@@ -186,7 +186,7 @@ def filter_command(
     \b
     Examples:
       branching filter scored.parquet -o kept.parquet --keep 0.9 --by source
-      branching filter traces.jsonl -o kept.jsonl --max-rate 0.12 --dropped dropped.jsonl
+      branching filter traces.jsonl -o kept.jsonl --max-rate 0.12
       branching filter traces.jsonl --dry-run
     """  # noqa: D301 - \b is for Click
     from classifier.console import print_filter_summary, print_json, print_preview
