@@ -433,9 +433,11 @@ def test_a_stopped_run_leaves_nothing(
 
 def test_ctrl_c_while_waiting_for_standard_input(tmp_path: Path) -> None:
     code = SLOW.format(seconds=0, source="-", output=str(tmp_path / "out.jsonl"))
-    process = python(code, stdin=subprocess.PIPE)
-    assert process.stdin is not None
-    time.sleep(1.5)
+    loaded = 'lambda **options: print("loaded", flush=True) or loader'
+    process = python(code.replace("lambda **options: loader", loaded), stdin=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "loaded\n"
+    time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     process.wait(timeout=20)
     _, errors = process.communicate()

@@ -136,6 +136,6 @@ def test_stopping_drops_what_is_not_written() -> None:
     behind = WriteBehind(write)
     for item in range(3):
         behind.put(item)
-    threading.Timer(0.1, go_on.set).start()
+    threading.Timer(0.3, go_on.set).start()
     behind.stop()
     assert written == [0]
