@@ -176,7 +176,7 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
         ["So the second clue is a contradiction.", "But the second clue is short."],
     ),
     "admits_an_error": (
-        ["I forgot the minus sign.", "Oops, the sum is off."],
+        ["I forgot the minus sign.", "Oops, the sum is off.", "Scrap that, it leaks."],
         ["Maybe I forgot the minus sign."],
     ),
     "says_too_much": (["Still too slow."], ["So it is too slow.", "The mule is slow."]),
@@ -271,7 +271,10 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
         ["Read the clue again."],
         ["The old clock struck again.", "Again, the clue is short."],
     ),
-    "redoes_by_verb": (["Let me re-examine the second clue."], ["The guard re-examines the second clue."]),
+    "redoes_by_verb": (
+        ["Let me re-examine the second clue.", "Recounting the sacks of plums."],
+        ["The guard re-examines the second clue."],
+    ),
     "goes_back_to_the_task": (
         ["@restless | Let me look at the riddle."],
         ["Let me look at the riddle.", "@calm | Let me look at the riddle."],

@@ -160,9 +160,9 @@ def test_spans_that_do_not_fit_are_refused(spans: list[tuple[int, int]]) -> None
     ],
 )
 def test_hostile_step_takes_linear_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     views = view_steps([text])
     for function in LABELLING_FUNCTIONS:
         function(views[0])
 
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

@@ -107,7 +107,8 @@ def finds_a_contradiction(step: StepView) -> bool:
 
 
 _ADMISSION: Final = re.compile(
-    r"\b(?:my (?:mistake|bad)|oops|scratch that|strike that|never ?mind|correction:|i was wrong"
+    r"\b(?:my (?:mistake|bad)|oops|scratch that|scrap that|strike that|disregard that|never ?mind"
+    r"|correction:|i was wrong"
     r"|that was wrong|i stand corrected"
     r"|i (?:forgot|overlooked|miscounted|misread|misspoke|misremembered|miscalculated|mixed up|messed up"
     r"|neglected|mistook)"

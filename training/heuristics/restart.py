@@ -55,7 +55,7 @@ _REDO: Final = re.compile(
     r"|do|cast"
     r"|fram|start|writ|pars|interpret|organi[sz]|analy[sz]|deriv|work|view|construct|model|draw|list"
     r"|formulat)"
-    r"(?:e|es|ing|y)?\b|re-(?:read|check|examin|evaluat|think|calculat|count)ing\b"
+    r"(?:e|es|ing|y)?\b|re-?(?:read|check|examin|evaluat|think|calculat|comput|count)ing\b"
 )
 
 
