@@ -10,14 +10,14 @@ from classifier.steps import split_steps
 from classifier.windows import WindowLayout
 from training.corpus import LabelledTrace, labelled_trace
 from training.soft_labels import VoteWeights, label_votes
-from training.trace_files import UnlabelledTrace
+from training.trace_files import TraceRow
 
 EXCERPT_CHARACTERS = 6_000
 """At most this much of each trace is taken, so that many traces and problems fit the sample."""
 
 
 def sample_excerpts(
-    traces: Iterable[UnlabelledTrace], characters: int, seed: int
+    traces: Iterable[TraceRow], characters: int, seed: int
 ) -> list[tuple[str, list[tuple[int, int]]]]:
     """Sample parts of traces, the models in turn, so that each teacher's style is heard.
 

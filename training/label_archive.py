@@ -17,7 +17,8 @@ from classifier.files import find_inputs, plan_output
 from classifier.files.outputs import NewFile
 from classifier.kinds import KIND_CODES
 from training.gold import GoldDocument, GoldStep, read_gold
-from training.label_files import read_all_traces, trace_sha256
+from training.label_files import trace_sha256
+from training.trace_files import read_trace_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -149,7 +150,7 @@ def rebuild_gold(archive: Path, traces: Sequence[str]) -> RebuiltGold:
     rows = _read(archive)
     wanted = {row["trace_sha256"] for row in rows}
     texts: dict[str, str] = {}
-    for raw in read_all_traces(find_inputs(traces)):
+    for raw in read_trace_rows(find_inputs(traces)):
         digest = trace_sha256(raw.trace)
         if digest in wanted:
             texts.setdefault(digest, raw.trace)

@@ -11,44 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.errors import InputFileError, OptionError
-from classifier.files import InputFile, find_inputs, plan_output, read_batches
+from classifier.files import find_inputs, plan_output
 from classifier.files.outputs import NewFile
 from classifier.kinds import KINDS
 from classifier.progress import Progress
 from classifier.steps import split_steps
 from training.label_table import LabelTable, label_table
 from training.soft_labels import FloatArray, VoteWeights, committed_weights
+from training.trace_files import TraceRow, read_trace_rows
 from training.votes import FUNCTION_NAMES, Votes, vote_matrix
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RAW_CHAIN: Final = "raw_cot"
-"""The `kind` of rows that are raw chains of thought; rows of other kinds are left out."""
-
 _ROWS_A_GROUP: Final = 64
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-
-
-@dataclass(frozen=True, slots=True)
-class RawTrace:
-    """One row of a trace file.
-
-    Parameters
-    ----------
-    trace
-        Its text.
-    source, model, problem_id
-        Where it comes from; empty where the row does not say.
-    kind
-        Whether it is a raw chain of thought; empty where the row does not say.
-    """
-
-    trace: str
-    source: str
-    model: str
-    problem_id: str
-    kind: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,90 +90,15 @@ def trace_sha256(trace: str) -> str:
     return hashlib.sha256(trace.encode("utf-8", errors="surrogatepass")).hexdigest()
 
 
-def read_raw_traces(
-    sources: Sequence[InputFile], summary: LabelSummary | None = None, progress: Progress | None = None
-) -> Iterator[RawTrace]:
-    """Read the raw chains of thought of trace files.
-
-    Parameters
-    ----------
-    sources
-        Files whose rows have `trace` and, where known, `kind`, `source`, `model` and `problem_id`.
-    summary
-        Counts the rows that are left out.
-    progress
-        Is told about every batch read.
-
-    Yields
-    ------
-    RawTrace
-        Every row whose `kind` is absent or `raw_cot`.
-
-    Raises
-    ------
-    InputFileError
-        If a row cannot be read or has no `trace`.
-    """
-    for raw in read_all_traces(sources, progress):
-        if raw.kind in ("", RAW_CHAIN):
-            yield raw
-        elif summary is not None:
-            summary.other_rows += 1
-
-
-def read_all_traces(sources: Sequence[InputFile], progress: Progress | None = None) -> Iterator[RawTrace]:
-    """Read the traces of trace files, whatever their `kind`.
-
-    Parameters
-    ----------
-    sources
-        Files whose rows have `trace` and, where known, `kind`, `source`, `model` and `problem_id`.
-    progress
-        Is told about every batch read.
-
-    Yields
-    ------
-    RawTrace
-        Every row.
-
-    Raises
-    ------
-    InputFileError
-        If a row cannot be read or has no `trace`.
-    """
-    for source in sources:
-        for batch in read_batches(source):
-            for index, row in enumerate(batch.rows):
-                place = batch.place(index)
-                if not isinstance(row, dict):
-                    raise InputFileError(f"{place}: {row}")
-                yield _raw_trace(row, place)
-            if progress is not None:
-                progress.advance(batch)
-
-
-def _raw_trace(row: Mapping[str, Any], place: str) -> RawTrace:
-    trace = row.get("trace")
-    if not isinstance(trace, str):
-        raise InputFileError(
-            f"{place}: expected a text column `trace` (`kind`, `source`, `model`, `problem_id` may stand "
-            f"beside it), but the row has {', '.join(map(str, row)) or 'no column'}"
-        )
-    texts = (
-        "" if row.get(key) is None else str(row[key]) for key in ("source", "model", "problem_id", "kind")
-    )
-    return RawTrace(trace, *texts)
-
-
 def vote_traces(
-    traces: Iterator[RawTrace], weights: VoteWeights, summary: LabelSummary
+    traces: Iterator[TraceRow], weights: VoteWeights, summary: LabelSummary
 ) -> Iterator[tuple[VotedTrace, Votes]]:
     """Label traces by the labelling functions, and count what was labelled.
 
     Parameters
     ----------
     traces
-        The traces.
+        The rows; those that are not raw chains of thought are left out.
     weights
         How to weigh the votes.
     summary
@@ -209,6 +111,9 @@ def vote_traces(
     """
     totals = np.zeros(len(KINDS))
     for raw in traces:
+        if not raw.is_raw:
+            summary.other_rows += 1
+            continue
         spans = split_steps(raw.trace)
         if not spans:
             summary.empty_traces += 1
@@ -289,8 +194,7 @@ def label_files(
         with progress, pq.ParquetWriter(pa.PythonFile(file), schema, compression="zstd") as writer:
             progress.start("Labelling", sources)
             group: list[dict[str, Any]] = []
-            traces = read_raw_traces(sources, summary, progress)
-            for voted, _ in vote_traces(traces, weights, summary):
+            for voted, _ in vote_traces(read_trace_rows(sources, progress), weights, summary):
                 group.append(_row(voted))
                 if len(group) == _ROWS_A_GROUP:
                     writer.write_table(_table(group, schema))
@@ -328,7 +232,7 @@ def trace_table(inputs: Sequence[str], *, progress: Progress | None = None) -> L
     progress = progress or Progress()
     with progress:
         progress.start("Voting", sources)
-        traces = read_raw_traces(sources, summary, progress)
+        traces = read_trace_rows(sources, progress)
         matrices = [votes for _, votes in vote_traces(traces, committed_weights(), summary)]
     votes = np.concatenate(matrices) if matrices else np.empty((0, len(FUNCTION_NAMES)), dtype=np.int8)
     return label_table(votes, f"{summary.traces:,} raw chains of thought")

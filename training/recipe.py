@@ -25,7 +25,7 @@ from training.gold import GoldDocument, read_gold
 from training.heuristic_corpus import heuristic_traces, sample_excerpts
 from training.model import StepClassifier, load_encoder, special_layout
 from training.soft_labels import fit_on_gold
-from training.trace_files import UnlabelledTrace, read_raw_traces
+from training.trace_files import TraceRow, read_raw_traces
 from training.vocabulary import count_tokens
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ def train_model(data: TrainingData, output: Path, run_folder: Path, config: Trai
     _claim(run_folder, identity)
     torch.manual_seed(config.seed)
 
-    unlabelled = list(read_raw_traces(data.traces))
+    unlabelled = read_raw_traces(data.traces)
     counts = _token_counts(unlabelled, config, run_folder)
     encoder, tokenizer = load_encoder(config, counts)
     layout = special_layout(config, tokenizer)
@@ -148,7 +148,7 @@ def training_card(
     record: dict[str, Any],
     trained: Sequence[GoldDocument],
     calibration: Calibration,
-    unlabelled: Sequence[UnlabelledTrace],
+    unlabelled: Sequence[TraceRow],
 ) -> dict[str, Any]:
     """Describe a trained model for its card.
 
@@ -212,7 +212,7 @@ def _claim(run_folder: Path, identity: dict[str, Any]) -> None:
 
 
 def _token_counts(
-    unlabelled: Sequence[UnlabelledTrace], config: TrainingConfig, run_folder: Path
+    unlabelled: Sequence[TraceRow], config: TrainingConfig, run_folder: Path
 ) -> Counter[str] | None:
     if not config.vocabulary_size:
         return None

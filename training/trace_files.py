@@ -1,76 +1,107 @@
-"""Unlabelled traces from folders of JSONL files in the documented schema."""
+"""Unlabelled traces from files and folders in the documented schema."""
 
-import gzip
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 from classifier.errors import InputFileError
+from classifier.files import InputFile, find_inputs, read_batches
+from classifier.progress import Progress
 
-RAW_KIND = "raw_cot"
+RAW_CHAIN: Final = "raw_cot"
 """The `kind` of rows that are raw chains of thought, neither summaries nor direct answers."""
 
 
 @dataclass(frozen=True, slots=True)
-class UnlabelledTrace:
-    """A trace and where it comes from."""
-
-    trace: str
-    source: str
-    licence: str
-    model: str
-    problem_id: str
-
-
-def read_raw_traces(folders: Iterable[Path | str]) -> Iterator[UnlabelledTrace]:
-    """Read the raw chains of thought of folders of `.jsonl` and `.jsonl.gz` files.
+class TraceRow:
+    """One row of a trace file.
 
     Parameters
     ----------
-    folders
-        Folders or files. A row needs `trace`; one whose `kind` is there and is not `raw_cot` is left out.
+    trace
+        Its text.
+    source, model, problem_id
+        Where it comes from; empty where the row does not say.
+    kind
+        Whether it is a raw chain of thought; empty where the row does not say.
+    """
+
+    trace: str
+    source: str
+    model: str
+    problem_id: str
+    kind: str
+
+    @property
+    def is_raw(self) -> bool:
+        """Tell whether it is a raw chain of thought, as far as the row says."""
+        return self.kind in ("", RAW_CHAIN)
+
+
+def read_trace_rows(sources: Sequence[InputFile], progress: Progress | None = None) -> Iterator[TraceRow]:
+    """Read the traces of files, whatever their `kind`.
+
+    Parameters
+    ----------
+    sources
+        Files whose rows have `trace` and, where known, `kind`, `source`, `model` and `problem_id`.
+    progress
+        Is told about every batch read.
 
     Yields
     ------
-    UnlabelledTrace
-        In the order of the sorted file names and their lines.
+    TraceRow
+        Every row.
 
     Raises
     ------
     InputFileError
-        If a folder holds no such file or a row has no string `trace`; it names the file and the line.
+        If a row cannot be read or has no `trace`.
     """
-    for folder in folders:
-        for path in _files(Path(folder)):
-            yield from _read_file(path)
+    for source in sources:
+        for batch in read_batches(source):
+            for index, row in enumerate(batch.rows):
+                place = batch.place(index)
+                if not isinstance(row, dict):
+                    raise InputFileError(f"{place}: {row}")
+                yield _trace_row(row, place)
+            if progress is not None:
+                progress.advance(batch)
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    files = sorted([*path.glob("*.jsonl"), *path.glob("*.jsonl.gz")])
-    if not files:
-        raise InputFileError(f"{path} holds no .jsonl or .jsonl.gz file; give a folder of trace files")
-    return files
+def read_raw_traces(paths: Sequence[Path | str]) -> list[TraceRow]:
+    """Read the raw chains of thought of files and folders; empty ones are left out.
+
+    Parameters
+    ----------
+    paths
+        Files, folders or patterns.
+
+    Returns
+    -------
+    list of TraceRow
+        In the order of the files and their rows; none where no path is given.
+
+    Raises
+    ------
+    InputFileError
+        If a path is missing, a row cannot be read or has no `trace`.
+    """
+    if not paths:
+        return []
+    sources = find_inputs([str(path) for path in paths])
+    return [row for row in read_trace_rows(sources) if row.is_raw and row.trace.strip()]
 
 
-def _read_file(path: Path) -> Iterator[UnlabelledTrace]:
-    try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8") as lines
-        ):
-            for number, line in enumerate(lines, start=1):
-                row = json.loads(line)
-                if not isinstance(row, dict) or not isinstance(row.get("trace"), str):
-                    raise InputFileError(
-                        f"{path}, line {number}: expected an object with a string `trace`; "
-                        "see the documented schema of trace files"
-                    )
-                if row.get("kind", RAW_KIND) == RAW_KIND and row["trace"].strip():
-                    names = ("source", "licence", "model", "problem_id")
-                    yield UnlabelledTrace(row["trace"], **{name: str(row.get(name) or "") for name in names})
-    except (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputFileError(f"{path}: the trace file cannot be read ({error})") from error
+def _trace_row(row: Mapping[str, Any], place: str) -> TraceRow:
+    trace = row.get("trace")
+    if not isinstance(trace, str):
+        raise InputFileError(
+            f"{place}: expected a text column `trace` (`kind`, `source`, `model`, `problem_id` may stand "
+            f"beside it), but the row has {', '.join(map(str, row)) or 'no column'}"
+        )
+    texts = (
+        "" if row.get(key) is None else str(row[key]) for key in ("source", "model", "problem_id", "kind")
+    )
+    return TraceRow(trace, *texts)
