@@ -1,6 +1,9 @@
 """Runs the `branching` command in this process, with the fake scorer in place of the model."""
 
 import os
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,3 +74,15 @@ def _standard_input(data: bytes | None) -> Iterator[None]:
     finally:
         os.dup2(kept, 0)
         os.close(kept)
+
+
+def python(code: str, **options: Any) -> "subprocess.Popen[str]":
+    """Start a Python process in the project's folder."""
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        **options,
+    )
