@@ -40,4 +40,5 @@ class DebugEncoder:
             weights = [int((tokens * places**power).sum() % 997) + 1 for power in range(4)]
             rows.append(weights)
         table = np.array(rows, dtype=np.float64)
-        return (table / table.sum(axis=1, keepdims=True)).astype(np.float32)
+        probabilities: npt.NDArray[np.float32] = (table / table.sum(axis=1, keepdims=True)).astype(np.float32)
+        return probabilities

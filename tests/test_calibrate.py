@@ -9,7 +9,7 @@ from training.calibrate import calibrate, choose_threshold, fit_temperature
 
 def planted(temperature: float, steps: int = 6_000) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(3)
-    true_logits = random.normal(0, 1.5, (steps, 4)) + [2.0, 0.0, 0.0, 0.0]
+    true_logits = random.normal(0, 1.5, (steps, 4)) + np.array([2.0, 0.0, 0.0, 0.0])
     kinds = [random.choice(4, p=row) for row in softmax(true_logits, axis=1)]
     return (true_logits * temperature).astype(np.float32), np.eye(4, dtype=np.float32)[kinds]
 

@@ -62,7 +62,7 @@ def test_steps_are_added_on_request(scorer: BranchScorer) -> None:
 
 
 def test_batch_of_columns(scorer: BranchScorer) -> None:
-    batch = {"id": [1, 2], "trace": [CONVERGING, BRANCHING]}
+    batch: dict[str, list[object]] = {"id": [1, 2], "trace": [CONVERGING, BRANCHING]}
     added = scorer.columns("trace")(batch)
     assert list(added) == list(SCORE_COLUMNS)
     assert added["branch_rate"] == [scorer.score(text).branch_rate for text in (CONVERGING, BRANCHING)]

@@ -6,7 +6,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
 from tokenizers.trainers import WordPieceTrainer
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import BertConfig, BertModel, BertTokenizer
 
 CONVERGENT = (
     "Add the two prices.",
@@ -81,7 +81,7 @@ def write_encoder(folder: Path) -> Path:
     texts = [str(toy_document(number)["trace"]) for number in range(80)]
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     tokenizer.train_from_iterator(texts, WordPieceTrainer(vocab_size=400, special_tokens=special))
-    BertTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
+    BertTokenizer(tokenizer_object=tokenizer).save_pretrained(folder)
     config = BertConfig(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=32,

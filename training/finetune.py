@@ -79,7 +79,7 @@ def finetune(
         for batch in training_batches(traces, layout, config, mask_id, random):
             loss = _loss(model, batch, config)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()

@@ -42,7 +42,8 @@ def count_tokens(tokenizer: Tokenizer, texts: Iterable[str], batch_size: int = 6
         if len(batch) >= batch_size:
             flush()
     flush()
-    return Counter({tokenizer.id_to_token(token): count for token, count in counts.items()})
+    names = {token: name for name, token in tokenizer.get_vocab().items()}
+    return Counter({names[token]: count for token, count in counts.items()})
 
 
 def cut_vocabulary(tokenizer: Tokenizer, counts: Counter[str], size: int) -> tuple[Tokenizer, list[int]]:
@@ -125,7 +126,10 @@ def token_ids(tokenizer: Tokenizer, names: Sequence[str]) -> list[int]:
     ValueError
         If the tokenizer lacks one of them.
     """
-    ids = [tokenizer.token_to_id(name) for name in names]
-    if None in ids:
-        raise ValueError(f"the tokenizer lacks the token {names[ids.index(None)]!r}")
+    ids = []
+    for name in names:
+        token = tokenizer.token_to_id(name)
+        if token is None:
+            raise ValueError(f"the tokenizer lacks the token {name!r}")
+        ids.append(token)
     return ids
