@@ -179,7 +179,7 @@ def test_completion_is_silent_about_what_is_not_installed() -> None:
         from classifier.cli import main
         main()
         """,
-        env={**environment, "COMP_WORDS": "branching sft --", "COMP_CWORD": "2"},
+        env={**environment, "COMP_WORDS": "branching serve --", "COMP_CWORD": "2"},
     )
     _, errors = process.communicate()
     assert errors == ""
@@ -189,5 +189,5 @@ def test_the_project_registers_the_command_and_its_plugins() -> None:
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     assert project["scripts"] == {"branching": f"{cli.main.__module__}:{cli.main.__name__}"}
     known = {command.name: command.extra for command in PLUGIN_COMMANDS}
-    assert project["entry-points"]["branching.commands"].keys() <= known.keys()
+    assert project["entry-points"]["branching.commands"].keys() == known.keys()
     assert set(known.values()) <= project["optional-dependencies"].keys()
