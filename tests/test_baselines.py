@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
 from classifier.errors import OptionError
-from tests.toy_gold import DATA, DOCUMENTS, labels_and_scores, toy_document
+from tests.toy_gold import DOCUMENTS, labels_and_scores, toy_document
 from training.baselines import LabelVote, TfidfBaseline, WordList
 from training.cue_words import WORD_LISTS, cue_free, step_texts
 from training.evaluate import evaluate_probabilities, score_documents
@@ -43,11 +44,9 @@ def test_an_unknown_word_list_is_refused() -> None:
         WordList("short")
 
 
-def test_word_lists_are_those_of_the_data() -> None:
-    readme = DATA / "README.md"
-    if not readme.is_file():
-        pytest.skip("the labelled data is not beside the repository")
-    lists = dict(re.findall(r"^- (three words|SEAL|wide): `(.*)`$", readme.read_text(encoding="utf-8"), re.M))
+def test_word_lists_are_those_of_the_data(shared_data: Path) -> None:
+    readme = (shared_data / "README.md").read_text(encoding="utf-8")
+    lists = dict(re.findall(r"^- (three words|SEAL|wide): `(.*)`$", readme, re.M))
     assert {name: pattern.pattern for name, pattern in WORD_LISTS.items()} == {
         "three_words": lists["three words"],
         "seal": lists["SEAL"],
@@ -89,11 +88,10 @@ def test_tfidf_says_what_it_lacks() -> None:
     ("list_name", "average_precision", "kappa"),
     [("three_words", 0.31, 0.35), ("seal", 0.26, 0.31), ("wide", 0.44, 0.55)],
 )
-def test_word_lists_reach_the_known_figures(list_name: str, average_precision: float, kappa: float) -> None:
-    gold = DATA / "gold" / "dev.jsonl.gz"
-    if not gold.is_file():
-        pytest.skip("the labelled data is not beside the repository")
-    documents = read_gold([gold])
+def test_word_lists_reach_the_known_figures(
+    list_name: str, average_precision: float, kappa: float, shared_data: Path
+) -> None:
+    documents = read_gold([shared_data / "gold" / "dev.jsonl.gz"])
     scores = {list_name: score_documents(WordList(list_name), documents)}
     figures = evaluate_probabilities(documents, scores, {list_name: 0.5}, resamples=10).figures[list_name]
     assert figures["average_precision"].value == pytest.approx(average_precision, abs=0.006)
@@ -101,10 +99,8 @@ def test_word_lists_reach_the_known_figures(list_name: str, average_precision: f
 
 
 @pytest.mark.slow
-def test_tfidf_reaches_the_known_figures() -> None:
-    gold = DATA / "gold"
-    if not gold.is_dir():
-        pytest.skip("the labelled data is not beside the repository")
+def test_tfidf_reaches_the_known_figures(shared_data: Path) -> None:
+    gold = shared_data / "gold"
     baseline = TfidfBaseline().fit(read_gold([gold / "train.jsonl.gz"]))
     documents = read_gold([gold / "dev.jsonl.gz"])
     figures = evaluate_probabilities(

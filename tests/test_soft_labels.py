@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from classifier.errors import InputFileError, OptionError, OutputFileError
 from classifier.kinds import KINDS
 from classifier.steps import split_steps
-from tests.toy_gold import DATA, toy_document, write_gold
+from tests.toy_gold import toy_document, write_gold
 from training.gold import GoldDocument, GoldStep
 from training.heuristics import ABSTAIN, LABELLING_FUNCTIONS
 from training.label_command import label
@@ -383,15 +383,14 @@ def test_command_keeps_weights_that_exist(tmp_path: Path, documents: list[GoldDo
     assert isinstance(error, OutputFileError)
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the project's labelled data are not beside the repository")
-def test_vote_beats_the_word_lists_on_the_development_documents() -> None:
+def test_vote_beats_the_word_lists_on_the_development_documents(shared_data: Path) -> None:
     from sklearn.metrics import average_precision_score
 
     from training.baselines import WordList
     from training.cue_words import WORD_LISTS
     from training.gold import read_gold
 
-    development = read_gold([DATA / "gold" / "dev.jsonl.gz"])
+    development = read_gold([shared_data / "gold" / "dev.jsonl.gz"])
     branches = [step.branches for document in development for step in document.steps]
 
     def precision(scores: list[np.ndarray]) -> float:

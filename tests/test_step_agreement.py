@@ -7,8 +7,6 @@ import pytest
 from training.gold import GoldDocument, GoldStep, read_gold
 from training.step_agreement import BoundaryAgreement, boundary_agreement
 
-GOLD = Path(__file__).parent.parent.parent / "shared" / "data" / "gold"
-
 
 def document(trace: str, *spans: tuple[int, int]) -> GoldDocument:
     steps = tuple(GoldStep(start=start, end=end, branches=False, kind=None) for start, end in spans)
@@ -43,8 +41,6 @@ def test_nothing_in_common_is_zero() -> None:
 
 
 @pytest.mark.parametrize("name", ["dev", "train"])
-def test_own_steps_agree_with_the_labelled_data(name: str) -> None:
-    path = GOLD / f"{name}.jsonl.gz"
-    if not path.exists():
-        pytest.skip("the labelled data is not beside the repository (../shared/data/gold)")
-    assert boundary_agreement(read_gold([path])).f1 >= 0.97
+def test_own_steps_agree_with_the_labelled_data(name: str, shared_data: Path) -> None:
+    documents = read_gold([shared_data / "gold" / f"{name}.jsonl.gz"])
+    assert boundary_agreement(documents).f1 >= 0.97

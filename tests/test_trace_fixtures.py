@@ -11,7 +11,6 @@ import pytest
 from classifier.traces import SCHEMAS, RowTraces, Trace, read_traces
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures" / "schemas").glob("*.json"))
-SHARED_TRACES = Path(__file__).parents[2] / "shared" / "data" / "traces"
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -78,10 +77,9 @@ def test_every_schema_that_is_found_has_a_fixture() -> None:
     assert found == set(SCHEMAS) - {"inline", "harmony"}
 
 
-@pytest.mark.skipif(not SHARED_TRACES.is_dir(), reason="the trace files are not beside the repository")
-def test_all_traces_of_the_shared_files_are_read_whole() -> None:
+def test_all_traces_of_the_shared_files_are_read_whole(shared_data: Path) -> None:
     rows = 0
-    for path in sorted(SHARED_TRACES.glob("*.jsonl.gz")):
+    for path in sorted((shared_data / "traces").glob("*.jsonl.gz")):
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             for line in lines:
                 row = json.loads(line)

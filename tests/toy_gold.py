@@ -13,8 +13,6 @@ from classifier.kinds import KIND_CODES, KINDS
 from training.evaluate import StepScorer, score_documents, step_probabilities
 from training.gold import GoldDocument, GoldStep
 
-DATA = Path(__file__).parent.parent.parent / "shared" / "data"
-
 STEPS_OF_KIND = {
     "C": (
         "The bakery sold {} loaves before noon.",
