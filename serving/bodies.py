@@ -12,7 +12,7 @@ from serving.errors import BodyTooLargeError, ClientGoneError, MalformedBodyErro
 from serving.limits import Limits
 
 _CHUNK: Final = 1 << 18
-_ZSTD_INPUT: Final = 1 << 10
+_ZSTD_INPUT: Final = 1 << 8
 _ZSTD_WINDOW: Final = 1 << 27
 """The largest window that `zstd --ultra` writes; a larger one is an attack on memory."""
 _DISCARDED: Final = 256_000_000
@@ -178,20 +178,18 @@ class _Zstd:
     def feed(self, data: bytes) -> Iterator[bytes]:
         # zstandard returns all that its input holds: little input at a time keeps that in bounds.
         for start in range(0, len(data), _ZSTD_INPUT):
-            yield self._decompress(data[start : start + _ZSTD_INPUT])
+            yield from self._decompress(data[start : start + _ZSTD_INPUT])
 
-    def _decompress(self, data: bytes) -> bytes:
+    def _decompress(self, data: bytes) -> Iterator[bytes]:
         self._empty = False
-        out = b""
         while data:
             if self._decompressor.eof:  # another frame follows
                 self._decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
             try:
-                out += self._decompressor.decompress(data)
+                yield self._decompressor.decompress(data)
             except zstandard.ZstdError as error:
                 raise MalformedBodyError(f"the body is not zstd: {error}") from error
             data = self._decompressor.unused_data
-        return out
 
     def finish(self) -> None:
         if not self._empty and not self._decompressor.eof:

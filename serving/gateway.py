@@ -108,6 +108,7 @@ class Ticket:
 
     def close(self) -> None:
         """Leave the queue."""
+        self._gateway.tickets.discard(self)
         for timer in self._timers:
             timer.cancel()
         self.waiting.clear()
@@ -192,9 +193,11 @@ class Gateway:
         self._windows_a_call = windows_a_call
         self._calls_ahead = calls_ahead
         self._metrics = metrics
+        self.tickets: set[Ticket] = set()
         self._turns: deque[Ticket] = deque()
         self._calls: set[asyncio.Task[None]] = set()
         self._pump_at: asyncio.TimerHandle | None = None
+        self._give_up_at: asyncio.TimerHandle | None = None
         self._probe = asyncio.create_task(self._probe_until_up())
 
     @property
@@ -204,7 +207,9 @@ class Gateway:
 
     def open(self) -> Ticket:
         """Give a request its place."""
-        return Ticket(self)
+        ticket = Ticket(self)
+        self.tickets.add(ticket)
+        return ticket
 
     def add(self, job: "_Job") -> None:
         """Put a job into the queue."""
@@ -282,6 +287,7 @@ class Gateway:
         if self.down_since is None:
             self.down_since = time.monotonic()
             self._probe = asyncio.create_task(self._probe_until_up())
+            self._give_up_at = self.loop.call_later(self.limits.queue_timeout, self._give_up)
         for job, places in _by_job(batch).items():
             job.attempts += 1
             if job.attempts < _ATTEMPTS:
@@ -302,7 +308,17 @@ class Gateway:
             except LinkError:
                 await asyncio.sleep(_PROBE_SECONDS)
         self.down_since = None
+        if self._give_up_at is not None:
+            self._give_up_at.cancel()
         self._pump()
+
+    def _give_up(self) -> None:
+        """End the requests that the encoder had begun with when it went away and did not come back."""
+        for ticket in list(self.tickets):
+            if ticket.jobs:
+                ticket.cancel(
+                    EncoderDownError("the encoder went away and has not come back; try again later")
+                )
 
 
 @dataclass(eq=False, slots=True)
