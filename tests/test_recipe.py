@@ -75,10 +75,14 @@ def test_trained_model_tells_departures_from_progress(trained: Path, tmp_path: P
 
 def test_card_says_what_was_done(trained: Path) -> None:
     card = BranchScorer(trained / "model").card
-    assert card["training_data"]["sources"] == {"toy": card["training_data"]["documents"]}
+    assert card["training_data"]["sources"] == {"toy": card["training_data"]["annotated"]["documents"]}
     assert set(card["training_data"]["files"]["gold"]) == {"train.jsonl"}
-    assert card["calibrated_on"]["documents"] > 12
-    assert card["threshold_rule"]
+    assert card["calibration"]["documents"] > 12
+    assert card["calibration"]["rule"]
+    assert card["licences"]["training_data"] == ["Apache-2.0"]
+    assert card["figures"]["calibration files"]["documents"] == 12
+    assert 0.5 < card["figures"]["calibration files"]["average_precision"]["value"] <= 1
+    assert card["limits"]
     assert json.loads((trained / "run" / "run.json").read_text())["config"]["epochs"] == 12
 
 

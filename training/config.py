@@ -47,7 +47,7 @@ class TrainingConfig:
     context_tokens: int = 64
     max_steps: int = 48
     max_step_tokens: int = 128
-    epochs: int = 5
+    epochs: int = 4
     batch_tokens: int = 2_048
     learning_rate: float = 1e-4
     warmup_share: float = 0.1

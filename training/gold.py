@@ -33,6 +33,7 @@ class GoldDocument:
     group: str
     problem_id: str
     source: str
+    licence: str = ""
 
     @property
     def spans(self) -> list[tuple[int, int]]:
@@ -96,6 +97,7 @@ def _parse(line: str, place: str) -> GoldDocument:
         group=_text(row, "group") or _text(row, "model"),
         problem_id=_text(row, "problem_id"),
         source=_text(row, "source"),
+        licence=_text(row, "licence"),
     )
 
 

@@ -16,7 +16,8 @@ import torch
 
 from classifier.errors import OptionError
 from classifier.model_folder import file_sha256
-from training.calibrate import THRESHOLD_RULE, Calibration, calibrate
+from training.calibrate import calibrate
+from training.card import kept_out_figures, model_card
 from training.config import TrainingConfig
 from training.corpus import gold_traces, kind_targets
 from training.export import export_model, round_weights
@@ -117,6 +118,12 @@ def train_model(data: TrainingData, output: Path, run_folder: Path, config: Trai
     round_weights(model)
     logits = predict(model, gold_traces(calibration_documents, tokenizer, layout), layout)
     calibration = calibrate(logits, [kind_targets(document) for document in calibration_documents])
+    groups = {
+        "kept out of the training files": kept_out,
+        "calibration files": calibration_documents[len(kept_out) :],
+    }
+    group_logits = dict(zip(groups, (logits[: len(kept_out)], logits[len(kept_out) :]), strict=True))
+    figures = kept_out_figures(groups, group_logits, calibration)
     record = {
         **identity,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -124,8 +131,10 @@ def train_model(data: TrainingData, output: Path, run_folder: Path, config: Trai
         "calibrated_on": _count(calibration_documents),
         "calibration": dataclasses.asdict(calibration),
         "epochs": [dataclasses.asdict(epoch) for epoch in epochs],
+        "figures": figures,
     }
-    card = training_card(record, trained, calibration, unlabelled if config.heuristic_characters else ())
+    labelled = unlabelled if config.heuristic_characters else ()
+    card = model_card(record, trained, calibration, labelled, figures)
     record["parity"] = export_model(
         model,
         tokenizer,
@@ -142,44 +151,6 @@ def train_model(data: TrainingData, output: Path, run_folder: Path, config: Trai
 def is_kept_out(document: GoldDocument) -> bool:
     """Return whether a labelled document is kept out of training, by a hash of its identifier."""
     return zlib.crc32(document.id.encode()) % CALIBRATION_PART == 0
-
-
-def training_card(
-    record: dict[str, Any],
-    trained: Sequence[GoldDocument],
-    calibration: Calibration,
-    unlabelled: Sequence[TraceRow],
-) -> dict[str, Any]:
-    """Describe a trained model for its card.
-
-    Parameters
-    ----------
-    record
-        The run's record.
-    trained
-        The labelled documents that it was trained on.
-    calibration
-        The fitted temperature and threshold.
-    unlabelled
-        The traces that heuristics labelled, if any.
-    """
-    sources = Counter(document.source for document in trained if document.source)
-    models = Counter(document.group for document in trained if document.group)
-    heuristic_sources = Counter(trace.source for trace in unlabelled if trace.source)
-    return {
-        "config": record["config"],
-        "training_data": {
-            "documents": record["trained_on"]["documents"],
-            "steps": record["trained_on"]["steps"],
-            "sources": dict(sources.most_common()),
-            "models": dict(models.most_common()),
-            "heuristically_labelled_sources": dict(heuristic_sources.most_common()),
-            "files": record["data"],
-        },
-        "threshold_rule": THRESHOLD_RULE,
-        "calibrated_on": record["calibrated_on"],
-        "calibration": dataclasses.asdict(calibration),
-    }
 
 
 def _count(documents: Sequence[GoldDocument]) -> dict[str, int]:
