@@ -11,12 +11,13 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 BIN := .venv/bin
 DEVELOPMENT := cpu,train,client,serve,test
 DEMO := demo-output
+DATA ?= ../shared/data
 
 # Tests load no model from a hub and send no usage reports.
 export HF_HUB_OFFLINE := 1
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: check lint types coverage test demo constraints clean
+.PHONY: check lint types coverage test demo model constraints clean
 
 check: lint types coverage
 
@@ -40,6 +41,11 @@ demo: .venv/demo.stamp
 	$(BIN)/branching filter $(DEMO)/scored.jsonl -o $(DEMO)/kept.jsonl --dropped $(DEMO)/dropped.jsonl \
 		--keep 0.9 --overwrite
 	@echo "Look at $(DEMO)/scored.jsonl, $(DEMO)/kept.jsonl and $(DEMO)/dropped.jsonl"
+
+# The shipped model, from unlabelled traces and labelled steps in $(DATA); goes on where it was stopped.
+model: .venv/development.stamp
+	$(BIN)/branching train $(DATA)/traces --gold $(DATA)/gold/train.jsonl.gz \
+		--calibrate-on $(DATA)/gold/dev.jsonl.gz -o classifier/default --run runs/model
 
 # Write down what is installed as the versions to develop and test with. Start from no .venv to bring all up
 # to date; torch stays at the version named here, whose CPU build is the one to take.
