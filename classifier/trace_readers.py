@@ -150,7 +150,7 @@ def read_solution(value: object, place: str) -> Reading:
     value = plain(value)
     if isinstance(value, int | float):
         raise TraceTypeError(
-            f"{place} is {describe(value)}, but LIMO has the chain of thought there, as text. In some "
+            f"{place} is {describe(value)}; expected the chain of thought as text, as LIMO has it. In some "
             "derivatives of LIMO it is only the final answer: name the column that holds the chain of "
             "thought with --column (column= in Python)"
         )
@@ -216,7 +216,7 @@ def read_messages(value: object, place: str) -> Reading:
             "reasoning with --column (column= in Python)"
         )
     raise NoReasoningError(
-        f"the assistant's messages in {place} hold no reasoning: neither {', '.join(REASONING_KEYS)} nor "
+        f"the assistant's messages in {place} hold no reasoning; expected {', '.join(REASONING_KEYS)} or "
         "marks such as <think> … </think> in the content. If the whole content is the chain of thought, give "
         f"--column '{place}[-1].content'; if it stands in another column, give --column NAME "
         "(column= in Python)"
