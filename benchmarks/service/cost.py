@@ -45,7 +45,11 @@ def main() -> None:
         settings["model"] = options.model
     rng = random.Random(7)
     traces = [make_trace(rng, options.characters) for _ in range(256)]
-    report: dict[str, Any] = {"characters": options.characters, "cores": psutil.cpu_count(), "settings": settings}
+    report: dict[str, Any] = {
+        "characters": options.characters,
+        "cores": psutil.cpu_count(),
+        "settings": settings,
+    }
     library = BranchScorer(options.model)
     library.score_batch(traces[:8])
     report["library"] = measure_library(library, traces, options.seconds)

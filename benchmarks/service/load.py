@@ -1,4 +1,4 @@
-"""Shared by the service's benchmarks: traces, load from this process, and the CPU time of the server's processes."""
+"""Shared by the service's benchmarks: traces, load from this process, the CPU time of the server's processes."""
 
 import asyncio
 import random
@@ -10,7 +10,18 @@ from dataclasses import dataclass, field
 import httpx
 import psutil
 
-_OPENERS = ("So", "Then", "Now", "Hence", "Wait,", "Alternatively,", "Let me check:", "But", "Or maybe", "Next")
+_OPENERS = (
+    "So",
+    "Then",
+    "Now",
+    "Hence",
+    "Wait,",
+    "Alternatively,",
+    "Let me check:",
+    "But",
+    "Or maybe",
+    "Next",
+)
 _MIDDLES = (
     "the sum of the two numbers is",
     "the train has covered",
@@ -40,12 +51,12 @@ def server_processes(parent: int) -> list[psutil.Process]:
 
 def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
     """Return the CPU time that processes have used."""
-    return sum(times.user + times.system for times in (one.cpu_times() for one in processes))
+    return float(sum(times.user + times.system for times in (one.cpu_times() for one in processes)))
 
 
 def resident_megabytes(processes: Sequence[psutil.Process]) -> float:
     """Return the memory that processes hold."""
-    return sum(one.memory_info().rss for one in processes) / 1e6
+    return float(sum(one.memory_info().rss for one in processes)) / 1e6
 
 
 @dataclass
