@@ -142,7 +142,7 @@ def test_stepwise_completions_that_look_like_alternatives() -> None:
 
 def test_limo_derivatives_with_a_number() -> None:
     for number in (14, 14.5, np.int64(14)):
-        with pytest.raises(TraceTypeError, match=r"solution is the number 14(\.5)?; expected .* LIMO .* --column"):
+        with pytest.raises(TraceTypeError, match=r"number 14(\.5)?; expected .* LIMO .* --column"):
             read_traces({"question": "q", "solution": number, "answer": "14"})
     with pytest.raises(TraceTypeError, match="solution is the number 14"):
         read_traces({"solution": 14, "deepseek_thinking_trajectory": "a"}, schema="limo")
