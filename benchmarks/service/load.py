@@ -1,4 +1,4 @@
-"""Shared by the service's benchmarks: traces, load from this process, the CPU time of the server's processes."""
+"""Shared by the service's benchmarks: traces, load from this process, CPU time of the server's processes."""
 
 import asyncio
 import random
