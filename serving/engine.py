@@ -147,6 +147,7 @@ class Engine:
                 done.add_done_callback(_swallow)
                 raise ticket.error or ClientGoneError("the client closed the connection")
             result: Result = done.result()
+            self.metrics.request(queue=ticket.queue_seconds, tokenise=thread.computed, windows=ticket.windows)
             return result
         except asyncio.CancelledError:
             ticket.cancel(ClientGoneError("the request was cancelled"))
@@ -156,7 +157,6 @@ class Engine:
             timing.queue += ticket.queue_seconds
             timing.encode += ticket.encode_seconds
             timing.tokenise += thread.computed
-            self.metrics.request(queue=ticket.queue_seconds, tokenise=thread.computed, windows=ticket.windows)
             ticket.close()
 
     async def close(self) -> None:

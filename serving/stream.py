@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from classifier.errors import RowError, RowFormatError
@@ -36,8 +37,8 @@ class StreamAbortedError(Exception):
     """A stream ended in an error after its answer had begun; the connection is closed to show it."""
 
 
-class ScoreStream:
-    """The answer to a streaming request; an ASGI application.
+class ScoreStream(Response):
+    """The answer to a streaming request.
 
     Lines are read, scored and answered at the same time. The status is sent with the first results, so a
     request that is wrong from the start gets an error like any other. Later errors are a last line like the
@@ -63,6 +64,7 @@ class ScoreStream:
         options: ScoreOptions,
         items: ItemOptions,
     ) -> None:
+        super().__init__(media_type=NDJSON)
         self._engine = engine
         self._admission = admission
         self._request = request

@@ -4,7 +4,8 @@ import asyncio
 import gzip
 import json
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -318,10 +319,10 @@ async def test_failure_of_our_own_says_nothing_of_the_trace(
 
 
 @pytest.fixture
-def keys(tmp_path: Any) -> Iterator[str]:
+def keys(tmp_path: Path) -> str:
     path = tmp_path / "keys"
     path.write_text("# of the tests\nfirst-key\nsecond-key\n")
-    yield str(path)
+    return str(path)
 
 
 async def test_api_keys(keys: str) -> None:
