@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifier.errors import ModelError, OptionError, ProviderError
-from classifier.windows import Window
+from classifier.windows import IntArray, Window
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -100,14 +100,31 @@ class OnnxEncoder:
         return self._pool.submit(self._run, windows)
 
     def _run(self, windows: Sequence[Window]) -> list[FloatArray]:
-        starts = np.zeros((len(windows), self._max_steps), dtype=np.int64)
-        ends = np.zeros_like(starts)
-        for row, window in enumerate(windows):
-            starts[row, : window.step_count] = window.starts
-            ends[row, : window.step_count] = window.ends
-        inputs = {"tokens": np.stack([window.tokens for window in windows]), "starts": starts, "ends": ends}
-        (probabilities,) = self._session.run(["probabilities"], inputs)
+        (probabilities,) = self._session.run(["probabilities"], window_inputs(windows, self._max_steps))
         return [probabilities[row, : window.step_count] for row, window in enumerate(windows)]
+
+
+def window_inputs(windows: Sequence[Window], max_steps: int) -> dict[str, IntArray]:
+    """Stack windows to the graph's inputs.
+
+    Parameters
+    ----------
+    windows
+        Windows of one length.
+    max_steps
+        How many places for steps the graph has; unused ones are 0.
+
+    Returns
+    -------
+    dict
+        `tokens` int64 [windows, length], `starts` and `ends` int64 [windows, max_steps].
+    """
+    starts = np.zeros((len(windows), max_steps), dtype=np.int64)
+    ends = np.zeros_like(starts)
+    for row, window in enumerate(windows):
+        starts[row, : window.step_count] = window.starts
+        ends[row, : window.step_count] = window.ends
+    return {"tokens": np.stack([window.tokens for window in windows]), "starts": starts, "ends": ends}
 
 
 def _open_session(model_file: Path, providers: Sequence[str] | None) -> Any:

@@ -24,7 +24,7 @@ from training.model import StepClassifier
 PARITY_LIMIT = 1e-4
 """The largest difference of a probability between torch and ONNX Runtime that an export may have."""
 
-_OPSET = 18
+_OPSET = 20
 
 
 class ParityError(RuntimeError):
@@ -95,7 +95,7 @@ def export_model(
     calibrated = _CalibratedClassifier(model, temperature).eval()
     path = folder / "model.onnx"
     _write_graph(calibrated, layout, path)
-    _store_as_float16(path)
+    store_as_float16(path)
     difference = parity(calibrated, path, layout, tokenizer.get_vocab_size())
     if difference > PARITY_LIMIT:
         raise ParityError(
@@ -216,8 +216,14 @@ def _write_graph(model: nn.Module, layout: WindowLayout, path: Path) -> None:
         )
 
 
-def _store_as_float16(path: Path) -> None:
-    """Store large float32 weights as float16 and cast them back, which ONNX Runtime does once, at load."""
+def store_as_float16(path: Path) -> None:
+    """Store large float32 weights as float16 and cast them back, which ONNX Runtime does once, at load.
+
+    Parameters
+    ----------
+    path
+        The ONNX file, which is replaced; shapes and texts that no run needs are left out.
+    """
     model = onnx.load(str(path))
     kept: list[TensorProto] = []
     casts = []
