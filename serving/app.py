@@ -66,7 +66,8 @@ def create_app(endpoints: Endpoints) -> FastAPI:
         content_type = _content_type(request)
         if content_type == NDJSON:
             return await _stream(endpoints, request)
-        return await _answer(endpoints, request, content_type, score_body)
+        work = partial(score_body, options_given=_query_options(request))
+        return await _answer(endpoints, request, content_type, work)
 
     @app.post("/v1/filter", response_model=FilterResponse, dependencies=keyed)
     async def filter_traces(request: Request) -> Any:

@@ -90,7 +90,7 @@ def _body(model: str, *, stream: bool = False) -> dict[str, Any]:
     content: dict[str, Any] = {"application/json": {"schema": {"$ref": _REFERENCE.format(model=model)}}}
     if stream:
         content[NDJSON] = {
-            "schema": {"type": "string", "description": "A text or a row in JSON on each line."},
+            "schema": {"description": "On each line a text or a row in JSON."},
             "example": _LINES,
         }
     return {"required": True, "content": content}
@@ -103,7 +103,7 @@ def _stream_parameters() -> list[dict[str, Any]]:
             "name": name,
             "in": "query",
             "required": False,
-            "description": f"For {NDJSON} bodies: {schema.get('description', '')}",
+            "description": f"{schema.get('description', '')} A member of a JSON body wins over it.",
             "schema": {key: value for key, value in schema.items() if key not in ("title", "description")},
         }
         for name, schema in properties.items()

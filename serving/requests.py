@@ -18,15 +18,26 @@ from serving.schemas import FilterRequest, ScoreOptions, ScoreRequest
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def score_body(engine: Engine, body: bytes) -> bytes:
+def score_body(engine: Engine, body: bytes, options_given: Mapping[str, Any]) -> bytes:
     """Answer `POST /v1/score`.
+
+    Parameters
+    ----------
+    engine
+        Scores the traces.
+    body
+        The request, JSON.
+    options_given
+        The query's options, which hold where the body has none.
 
     Raises
     ------
     ServiceError
         If the body is not JSON or not of the request's shape.
     """
-    request = checked(ScoreRequest, parse_json(body))
+    given = parse_json(body)
+    checked(ScoreOptions, options_given)
+    request = checked(ScoreRequest, {**options_given, **given} if isinstance(given, dict) else given)
     items = _few_enough(request.traces, engine)
     options = item_options(request, engine)
     outcomes = score_items(engine.scorer, items, options)
@@ -36,7 +47,7 @@ def score_body(engine: Engine, body: bytes) -> bytes:
 
 
 def filter_body(engine: Engine, body: bytes) -> bytes:
-    """Answer `POST /v1/filter`.
+    """Answer `POST /v1/filter`; see `score_body`.
 
     Raises
     ------

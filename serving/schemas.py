@@ -7,15 +7,33 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
+from classifier.traces import SCHEMAS
+
 _TRACE = (
     "Add the digits: 3 + 5 + 1 = 9. Or maybe multiply them? No, the rule is about the sum. So 3 divides it."
 )
 
 Rate = Annotated[float, Field(ge=0, le=1, strict=True)]
+SchemaName = Annotated[
+    StrictStr | None,
+    Field(
+        alias="schema",
+        description="The schema of the rows; found by itself by default.",
+        json_schema_extra={"enum": [*SCHEMAS, None]},
+    ),
+]
+Column = Annotated[
+    Annotated[StrictStr, Field(pattern=r"\S")] | None,
+    Field(description="The column that holds the trace; found by itself by default."),
+]
+AsIs = Annotated[
+    StrictBool,
+    Field(description="Whether a text is the reasoning itself: no marks such as <think> are looked for."),
+]
 
 
 class ScoreOptions(BaseModel):
-    """How traces are scored; in a streaming request these are query parameters."""
+    """How traces are scored: members of the body, or query parameters."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -23,13 +41,9 @@ class ScoreOptions(BaseModel):
     max_rate: Rate | None = Field(
         None, description="The highest branch rate to keep; results then say `keep`."
     )
-    schema_name: StrictStr | None = Field(
-        None, alias="schema", description="The rows' schema, such as messages or openr1; found by itself."
-    )
-    column: StrictStr | None = Field(None, description="The column that holds the trace; found by itself.")
-    as_is: StrictBool = Field(
-        False, description="Whether a text is the reasoning itself: no marks such as <think> are looked for."
-    )
+    schema_name: SchemaName = None
+    column: Column = None
+    as_is: AsIs = False
 
 
 class ScoreRequest(ScoreOptions):
@@ -60,10 +74,14 @@ class FilterRequest(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
+            "oneOf": [
+                {"required": ["max_rate"], "properties": {"max_rate": {"type": "number"}}},
+                {"required": ["keep"], "properties": {"keep": {"type": "number"}}},
+            ],
             "examples": [
                 {"traces": [_TRACE, {"trace": _TRACE}], "max_rate": 0.12},
                 {"traces": [_TRACE, _TRACE], "keep": 0.9, "on_error": "drop"},
-            ]
+            ],
         },
     )
 
@@ -77,9 +95,9 @@ class FilterRequest(BaseModel):
         description="What becomes of items that cannot be scored: keep or drop.",
         pattern="^(keep|drop)$",
     )
-    schema_name: StrictStr | None = Field(None, alias="schema", description="The rows' schema.")
-    column: StrictStr | None = Field(None, description="The column that holds the trace.")
-    as_is: StrictBool = Field(False, description="Whether a text is the reasoning itself.")
+    schema_name: SchemaName = None
+    column: Column = None
+    as_is: AsIs = False
 
 
 class Model(BaseModel):
