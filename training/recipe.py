@@ -21,7 +21,7 @@ from training.card import kept_out_figures, model_card
 from training.config import TrainingConfig
 from training.corpus import gold_traces, kind_targets
 from training.export import export_model, round_weights
-from training.finetune import EpochRecord, finetune, predict
+from training.finetune import finetune, predict
 from training.gold import GoldDocument, read_gold
 from training.heuristic_corpus import heuristic_traces, sample_excerpts
 from training.model import StepClassifier, load_encoder, special_layout
@@ -57,9 +57,11 @@ class TrainingData:
 def train_model(data: TrainingData, output: Path, run_folder: Path, config: TrainingConfig) -> dict[str, Any]:
     """Train, calibrate and export a model.
 
-    Stages: heuristic labels on unlabelled traces (if the config asks for them), annotated labels, temperature
-    and threshold on documents kept out, export with a parity check. Each stage leaves its state in the run
-    folder; a run with the same config and data goes on where the last one stopped.
+    Stages: annotated labels; if the config asks for heuristic labels, once more from the start with these
+    first and the annotated ones after, and the mean of both runs' weights (Wortsman et al. 2022, "Model
+    soups", section 2); temperature and threshold on documents kept out; export with a parity check. Each
+    stage leaves its state in the run folder; a run with the same config and data goes on where the last one
+    stopped.
 
     Parameters
     ----------
@@ -102,18 +104,23 @@ def train_model(data: TrainingData, output: Path, run_folder: Path, config: Trai
     encoder, tokenizer = load_encoder(config, counts)
     layout = special_layout(config, tokenizer)
     model = StepClassifier(encoder, layout.pad_id, config.dropout)
+    start = {name: weight.clone() for name, weight in model.state_dict().items()}
 
-    epochs: list[EpochRecord] = []
+    annotated = gold_traces(trained, tokenizer, layout)
+    epochs = finetune(model, annotated, tokenizer, layout, config, run_folder / "annotated")
     if config.heuristic_characters:
+        without = {name: weight.clone() for name, weight in model.state_dict().items()}
+        model.load_state_dict(start)
         known = {document.trace for document in calibration_documents}
         rest = (trace for trace in unlabelled if trace.trace not in known)
         excerpts = sample_excerpts(rest, config.heuristic_characters, config.seed)
-        weights = fit_on_gold(trained)
-        first = heuristic_traces(excerpts, tokenizer, layout, weights, annotated=True)
+        first = heuristic_traces(excerpts, tokenizer, layout, fit_on_gold(trained))
         first_config = dataclasses.replace(config, epochs=1, label_smoothing=0.0)
         epochs += finetune(model, first, tokenizer, layout, first_config, run_folder / "heuristic")
-    second = gold_traces(trained, tokenizer, layout)
-    epochs += finetune(model, second, tokenizer, layout, config, run_folder / "annotated")
+        epochs += finetune(model, annotated, tokenizer, layout, config, run_folder / "after_heuristic")
+        model.load_state_dict(
+            {name: (weight + without[name]) / 2 for name, weight in model.state_dict().items()}
+        )
 
     round_weights(model)
     logits = predict(model, gold_traces(calibration_documents, tokenizer, layout), layout)
