@@ -17,7 +17,7 @@ DATA ?= ../shared/data
 export HF_HUB_OFFLINE := 1
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: check lint types coverage test demo model constraints clean
+.PHONY: check lint types coverage test demo model bench constraints clean
 
 check: lint types coverage
 
@@ -47,6 +47,21 @@ model: .venv/development.stamp
 	$(BIN)/branching train $(DATA)/traces --gold $(DATA)/gold/train.jsonl.gz \
 		--calibrate-on $(DATA)/gold/dev.jsonl.gz -o classifier/default --run runs/model
 
+# How fast, side by side with what is used today; writes benchmarks/results and docs. About an hour, on a
+# machine that does nothing else. int8 is compared where there are traces to set its scales by.
+BENCH_INT8 := $(if $(wildcard $(DATA)/traces),--model runs/int8)
+bench: .venv/development.stamp .venv/peers.stamp $(if $(BENCH_INT8),runs/int8/card.json)
+	$(BIN)/python -m benchmarks.compare $(BENCH_INT8) --precisions fp32 $(if $(BENCH_INT8),int8)
+	$(BIN)/python -m benchmarks.stages
+	$(BIN)/python -m benchmarks.sessions $(BENCH_INT8)
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.document
+
+runs/int8/card.json: classifier/default/card.json .venv/development.stamp
+	rm -rf runs/int8
+	$(BIN)/branching export --precision int8 --traces $(DATA)/traces -o runs/int8
+
 # Write down what is installed as the versions to develop and test with. Start from no .venv to bring all up
 # to date; torch stays at the version named here, whose CPU build is the one to take.
 constraints: .venv/bin/python
@@ -63,6 +78,11 @@ clean:
 
 .venv/demo.stamp: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/pip install -qq -c constraints.txt -e '.[cpu]'
+	@touch $@
+
+.venv/peers.stamp: benchmarks/requirements.txt | .venv/bin/python
+	$(PYTHON) -m venv .venv/peers
+	.venv/peers/bin/pip install -qq -r benchmarks/requirements.txt
 	@touch $@
 
 .venv/development.stamp: pyproject.toml constraints.txt | .venv/bin/python
