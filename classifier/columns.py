@@ -1,12 +1,12 @@
 """Rows in, score columns out: the four columns that every path adds."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import pyarrow as pa
 
 from classifier.errors import RowError
-from classifier.scorer import BranchScorer, TraceScore
+from classifier.scorer import StepScore
 from classifier.traces import read_traces
 
 RATE, COUNT, STEP_COUNT, ERROR = "branch_rate", "branch_count", "step_count", "branch_error"
@@ -29,6 +29,33 @@ COLUMN_TYPES: dict[str, pa.DataType] = {
 """The type of each column that scoring adds, on every path."""
 
 
+class Score(Protocol):
+    """The score of one trace, as `classifier.scorer.TraceScore` is."""
+
+    @property
+    def branch_rate(self) -> float:
+        """Return the mean probability over the steps."""
+
+    @property
+    def branch_count(self) -> int:
+        """Return the number of steps that branch."""
+
+    @property
+    def step_count(self) -> int:
+        """Return the number of steps."""
+
+    @property
+    def steps(self) -> Sequence[StepScore]:
+        """Return every step with its probability and kind."""
+
+
+class ScoresTraces(Protocol):
+    """Scores traces, as `classifier.BranchScorer` and `classifier.client.ScoringClient` do."""
+
+    def score_batch_or_errors(self, traces: Iterable[object]) -> Sequence[Score | RowError]:
+        """Return the score or the error of each trace, in order."""
+
+
 class RowScorer:
     """Adds the score columns to rows of any known schema.
 
@@ -46,7 +73,7 @@ class RowScorer:
 
     def __init__(
         self,
-        scorer: BranchScorer,
+        scorer: ScoresTraces,
         *,
         column: str | None = None,
         schema: str | None = None,
@@ -117,8 +144,8 @@ class RowScorer:
         ]
 
 
-def _score_columns(scores: Sequence[TraceScore | RowError], *, several: bool, steps: bool) -> dict[str, Any]:
-    good: list[TraceScore] = []
+def _score_columns(scores: Sequence[Score | RowError], *, several: bool, steps: bool) -> dict[str, Any]:
+    good: list[Score] = []
     for index, score in enumerate(scores):
         if isinstance(score, RowError):
             if several:

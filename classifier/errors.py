@@ -8,6 +8,7 @@ The tree::
     │   ├── InputFileError       an input is missing, unreadable or not of a known format
     │   ├── OutputFileError      an output exists already, or cannot be written
     │   └── DependencyError      a package that this needs is missing or installed twice (also an ImportError)
+    ├── EndpointError            a scoring service cannot be reached, or refuses a request
     ├── ModelError               a model folder is incomplete, changed or of another version
     │   └── ProviderError        the device asked for is not there
     └── RowError                 one row or trace cannot be scored; the others can
@@ -46,6 +47,10 @@ class OutputFileError(UsageError):
 
 class DependencyError(UsageError, ImportError):
     """A package that this needs is missing, or two that exclude each other are installed."""
+
+
+class EndpointError(BranchingError):
+    """A scoring service cannot be reached, or refuses a request."""
 
 
 class ModelError(BranchingError):

@@ -8,6 +8,8 @@ import os
 from typing import Any, Final
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+# BentoML starts dead workers anew, but not where this is set, which it does in the images that it makes.
+os.environ.pop("BENTOML_CONTAINERIZED", None)
 
 import bentoml
 
@@ -79,7 +81,6 @@ _encoder_service.add_asgi_middleware(RefusePickle)
     traffic={"timeout": settings.longest_request},
     runner_probe={"enabled": False},
     http={"host": settings.host, "port": settings.port},
-    envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": "True"}],
 )
 @bentoml.asgi_app(app)
 class BranchScoring:

@@ -55,6 +55,8 @@ class WindowEncoder:
         folder = read_model_folder(settings.model, settings.precision)
         if settings.encoder == "debug":
             return cls(SlowDebugEncoder(settings.debug_delay), threads=1)
+        if settings.resolved_device != "cpu":
+            _load_cuda_libraries()
         encoder = OnnxEncoder(
             folder.model_file,
             folder.layout.max_steps,
@@ -158,6 +160,15 @@ class SlowDebugEncoder(DebugEncoder):
     def _run(self, windows: Sequence[Window]) -> list[FloatArray]:
         time.sleep(self._delay)
         return super().submit(windows).result()
+
+
+def _load_cuda_libraries() -> None:
+    """Load the CUDA libraries that pip has installed; those of the system are found without."""
+    import onnxruntime
+
+    load = getattr(onnxruntime, "preload_dlls", None)  # since ONNX Runtime 1.21
+    if load is not None:
+        load()
 
 
 def _one_of_each_length(layout: WindowLayout) -> list[Window]:
