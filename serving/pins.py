@@ -55,7 +55,8 @@ def pinned_requirements(device: str) -> list[str]:
         versions[name] = distribution.version
         for text in distribution.requires or ():
             needed = Requirement(text)
-            environments = [{**default_environment(), "extra": extra} for extra in ("", *extras)]
+            here = {key: str(value) for key, value in default_environment().items()}
+            environments = [{**here, "extra": extra} for extra in ("", *extras)]
             if needed.marker is None or any(needed.marker.evaluate(one) for one in environments):
                 waiting.append(needed)
     del versions["branching-classifier"]

@@ -301,7 +301,7 @@ def test_errors_keep_their_type(serve: Callable[[Handler], None]) -> None:
 @pytest.mark.parametrize("option", ["batch_size", "batch_characters", "connections", "timeout"])
 def test_options_are_checked(option: str) -> None:
     with pytest.raises(OptionError, match=f"{option} is 0"):
-        ScoringClient("http://service", **{option: 0})
+        ScoringClient("http://service", **{option: 0})  # type: ignore[arg-type]
 
 
 def test_package_that_is_missing(tmp_path: Path) -> None:
