@@ -140,6 +140,9 @@ def _open_session(model_file: Path, providers: Sequence[str] | None) -> Any:
                 "pip install 'branching-classifier[gpu]'; or ask for cpu"
             )
     chosen = wanted or [name for name in (PROVIDERS["cuda"], PROVIDERS["cpu"]) if name in available]
+    if chosen == [PROVIDERS["tensorrt"]] and PROVIDERS["cuda"] in available:
+        # What TensorRT cannot run would otherwise go to the CPU, with copies to and fro.
+        chosen = [*chosen, PROVIDERS["cuda"]]
     options = onnxruntime.SessionOptions()
     # One thread a session call: several calls run side by side, which scales better than splitting one.
     options.intra_op_num_threads = 1

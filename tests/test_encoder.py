@@ -40,6 +40,25 @@ def test_provider_that_falls_back_is_an_error(monkeypatch: pytest.MonkeyPatch) -
         open_encoder(providers=["cuda"])
 
 
+def test_tensorrt_leaves_to_cuda_what_it_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    class Started:
+        def __init__(self, *_arguments: object, providers: list[str]) -> None:
+            asked.append(providers)
+
+        def get_providers(self) -> list[str]:
+            return [*asked[-1], "CPUExecutionProvider"]
+
+    gpu = ["TensorrtExecutionProvider", "CUDAExecutionProvider"]
+    monkeypatch.setattr("onnxruntime.InferenceSession", Started)
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [*gpu, "CPUExecutionProvider"])
+    encoder = open_encoder(providers=["tensorrt"])
+    assert encoder.providers == (*gpu, "CPUExecutionProvider")
+    assert (encoder.threads, encoder.batch_size) == (1, 64)
+    assert open_encoder(providers=["cuda"]).providers == (gpu[1], "CPUExecutionProvider")
+
+
 @pytest.mark.parametrize("options", [{"threads": 0}, {"batch_size": 0}])
 def test_wrong_numbers_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(OptionError, match="must be at least 1"):
