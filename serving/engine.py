@@ -147,14 +147,18 @@ class Engine:
                 done.add_done_callback(_swallow)
                 raise ticket.error or ClientGoneError("the client closed the connection")
             result: Result = done.result()
-            self.metrics.request(queue=ticket.queue_seconds, tokenise=thread.computed, windows=ticket.windows)
+            self.metrics.request(
+                queue=thread.waited + ticket.queue_seconds,
+                tokenise=thread.computed,
+                windows=ticket.windows,
+            )
             return result
         except asyncio.CancelledError:
             ticket.cancel(ClientGoneError("the request was cancelled"))
             done.add_done_callback(_swallow)
             raise
         finally:
-            timing.queue += ticket.queue_seconds
+            timing.queue += thread.waited + ticket.queue_seconds
             timing.encode += ticket.encode_seconds
             timing.tokenise += thread.computed
             ticket.close()
@@ -180,6 +184,7 @@ class _Thread:
         self._work = work
         self._context = contextvars.copy_context()
         self.computed = 0.0
+        self.waited = 0.0
 
     def run(self) -> Any:
         with self._slots.computing() as watch:
@@ -188,7 +193,7 @@ class _Thread:
             try:
                 return self._context.run(self._in_context)
             finally:
-                self.computed = watch.seconds
+                self.computed, self.waited = watch.computed, watch.waited
 
     def _in_context(self) -> Any:
         current_ticket.set(self._ticket)

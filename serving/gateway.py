@@ -61,7 +61,7 @@ class Ticket:
         self.error: ServiceError | None = None
         self.waiting: deque[_Job] = deque()
         self.jobs: set[_Job] = set()
-        self.opened = time.monotonic()
+        self.first_job: float | None = None
         self.begun: float | None = None
         self.windows = 0
         self.encode_seconds = 0.0
@@ -74,9 +74,9 @@ class Ticket:
     @property
     def queue_seconds(self) -> float:
         """Return how long the first windows waited, so far if they still do."""
-        if self.begun is None:
-            return 0.0 if not self.jobs else time.monotonic() - self.opened
-        return self.begun - self.opened
+        if self.first_job is None:
+            return 0.0
+        return (time.monotonic() if self.begun is None else self.begun) - self.first_job
 
     def submit(self, windows: Sequence[Window]) -> "Future[list[FloatArray]]":
         """Queue windows of one length.
@@ -217,6 +217,8 @@ class Gateway:
         if ticket.error is not None:
             job.fail(ticket.error)
             return
+        if ticket.first_job is None:
+            ticket.first_job = time.monotonic()
         ticket.jobs.add(job)
         ticket.windows += len(job.texts)
         self._enqueue(job)

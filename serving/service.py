@@ -3,6 +3,7 @@
 Serve them with `branching serve`, or with `bentoml serve serving.service:BranchScoring`.
 """
 
+import asyncio
 import logging
 import os
 from typing import Any, Final
@@ -28,6 +29,9 @@ _BATCHER_MILLISECONDS: Final = 600_000
 """BentoML's batcher gives up what it expects to wait longer; waiting is limited in the gateway."""
 _DEAD_SECONDS: Final = 120.0
 """With no encoder for so long the process counts as dead, so that whoever watches it starts it anew."""
+
+_LAST_ANSWERS_SECONDS: Final = 1.0
+"""For so long at least requests are told that the service is shutting down: they were sent before it was."""
 
 logger = logging.getLogger(__name__)
 settings = Settings.from_environment()
@@ -111,7 +115,10 @@ class BranchScoring:
     async def _drain(self) -> None:
         _, admission = endpoints.running()
         logger.info("Shutting down: %d requests are in flight", admission.in_flight)
-        if not await admission.drain(settings.limits.drain_timeout):
+        ends = asyncio.gather(
+            admission.drain(settings.limits.drain_timeout), asyncio.sleep(_LAST_ANSWERS_SECONDS)
+        )
+        if not (await ends)[0]:
             logger.warning("%d requests were not answered in time", admission.in_flight)
 
 

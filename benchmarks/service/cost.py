@@ -27,6 +27,7 @@ from benchmarks.service.load import (
     server_processes,
 )
 from classifier import BranchScorer
+from classifier.debug_encoder import DebugEncoder
 from tests.service_process import running_service
 
 
@@ -50,7 +51,8 @@ def main() -> None:
         "cores": psutil.cpu_count(),
         "settings": settings,
     }
-    library = BranchScorer(options.model)
+    debug = settings.get("encoder") == "debug"
+    library = BranchScorer(options.model, encoder=DebugEncoder() if debug else None)
     library.score_batch(traces[:8])
     report["library"] = measure_library(library, traces, options.seconds)
     with tempfile.TemporaryDirectory() as folder, running_service(Path(folder), **settings) as service:
