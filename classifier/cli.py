@@ -67,6 +67,13 @@ Provider = Annotated[
 ]
 PrecisionOption = Annotated[Precision, typer.Option(help="Which of the model's files to use.")]
 Model = Annotated[str | None, typer.Option(help="A model folder; the embedded model by default.")]
+Endpoint = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Score through a service that `branching serve` runs there; BRANCHING_API_KEY holds its key.",
+    ),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Stop after this many rows.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output.")]
 
@@ -106,6 +113,7 @@ def score(
     provider: Provider = None,
     precision: PrecisionOption = Precision.FP32,
     model: Model = None,
+    endpoint: Endpoint = None,
     limit: Limit = None,
     json: Json = False,
 ) -> None:
@@ -130,7 +138,7 @@ def score(
         overwrite=overwrite,
         overwrite_columns=overwrite_columns,
     )
-    load = _loader(model, provider, precision, threads, batch_size, schema, column, steps)
+    load = _loader(endpoint, model, provider, precision, threads, batch_size, schema, column, steps)
     with terminal_progress() as progress:
         summary = score_files(inputs, output, load, options, progress=progress)
     if json:
@@ -178,6 +186,7 @@ def filter_command(
     provider: Provider = None,
     precision: PrecisionOption = Precision.FP32,
     model: Model = None,
+    endpoint: Endpoint = None,
     limit: Limit = None,
     json: Json = False,
 ) -> None:
@@ -205,7 +214,7 @@ def filter_command(
         overwrite=overwrite,
         overwrite_columns=overwrite_columns,
     )
-    load = _loader(model, provider, precision, threads, batch_size, schema, column, steps=False)
+    load = _loader(endpoint, model, provider, precision, threads, batch_size, schema, column, steps=False)
     if dry_run:
         with terminal_progress() as progress:
             preview = preview_files(inputs, load, options, progress=progress)
@@ -237,6 +246,7 @@ def main() -> None:
 
 
 def _loader(
+    endpoint: str | None,
     model: str | None,
     provider: str | None,
     precision: Precision,
@@ -246,8 +256,20 @@ def _loader(
     column: str | None,
     steps: bool,
 ) -> Any:
-    from classifier.loading import scorer_loader
+    from classifier.loading import endpoint_loader, scorer_loader
 
+    if endpoint is not None:
+        local = {
+            "--model": model,
+            "--provider": provider,
+            "--precision": None if precision == Precision.FP32 else precision,
+            "--threads": threads,
+            "--batch-size": batch_size,
+        }
+        given = [flag for flag, value in local.items() if value is not None]
+        if given:
+            raise OptionError(f"--endpoint scores elsewhere: leave out {', '.join(given)}")
+        return endpoint_loader(endpoint, schema=schema, column=column, steps=steps)
     return scorer_loader(
         model=model,
         provider=provider,

@@ -47,11 +47,8 @@ def scorer_loader(
     def load() -> LoadedScorer:
         from classifier.columns import RowScorer
         from classifier.scorer import BranchScorer
-        from classifier.traces import read_traces
 
-        # A schema that does not exist is found here, before anything is read or written.
-        with suppress(RowError):
-            read_traces({}, schema=schema, column=column)
+        _check_schema(schema, column)
         scorer = BranchScorer(
             model,
             providers=None if provider is None else [provider],
@@ -75,3 +72,48 @@ def scorer_loader(
         return LoadedScorer(RowScorer(scorer, column=column, schema=schema, steps=steps), provenance)
 
     return load
+
+
+def endpoint_loader(
+    url: str, *, schema: str | None = None, column: str | None = None, steps: bool = False
+) -> Callable[[], LoadedScorer]:
+    """Make a function that reaches a scoring service.
+
+    Parameters
+    ----------
+    url
+        Where the service runs.
+    schema, column, steps
+        As for `scorer_loader`.
+
+    Returns
+    -------
+    callable
+        Reaches the service. It raises `EndpointError` if there is none, `DependencyError` if the client's
+        packages are missing, and `OptionError` if there is no such schema.
+    """
+
+    def load() -> LoadedScorer:
+        from classifier.client import ScoringClient
+
+        _check_schema(schema, column)
+        client = ScoringClient(url)
+        info = client.info()
+        provenance = {
+            "model": {name: info["model"][name] for name in ("name", "version", "sha256", "precision")},
+            "package_version": info["model"]["package_version"],
+            "threshold": info["model"]["threshold"],
+            "provider": next(iter(info["providers"]), None),
+            "options": {"schema": schema, "column": column, "steps": steps},
+        }
+        return LoadedScorer(client.columns(column, schema=schema, steps=steps), provenance)
+
+    return load
+
+
+def _check_schema(schema: str | None, column: str | None) -> None:
+    """Find out that a schema does not exist before anything is read or written."""
+    from classifier.traces import read_traces
+
+    with suppress(RowError):
+        read_traces({}, schema=schema, column=column)

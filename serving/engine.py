@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,7 +16,7 @@ from serving.errors import ClientGoneError, ServiceError
 from serving.gateway import Gateway, QueuedEncoder, Ticket, current_ticket
 from serving.links import EncoderLink
 from serving.metrics import Metrics, service_metrics
-from serving.settings import Settings
+from serving.settings import Settings, available_cores
 from serving.slots import Slots
 
 Result = TypeVar("Result")
@@ -67,7 +66,7 @@ class Engine:
         self.metrics: Metrics = service_metrics()
         most_in_flight = -(-settings.limits.max_in_flight // settings.api_workers)
         self.most_in_flight = most_in_flight
-        self._slots = Slots(min(_MOST_SLOTS, len(os.sched_getaffinity(0))))
+        self._slots = Slots(min(_MOST_SLOTS, available_cores()))
         self._threads = ThreadPoolExecutor(most_in_flight, thread_name_prefix="request")
         self.scorer = BranchScorer(
             settings.model, precision=settings.precision, encoder=QueuedEncoder(settings.windows_a_call)

@@ -12,6 +12,7 @@ from serving.limits import Limits
 PREFIX: Final = "BRANCHING_"
 DEVICES: Final = ("auto", "cpu", "cuda", "tensorrt")
 ENCODERS: Final = ("onnx", "debug")
+_CPU_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class Settings:
         """Return how many windows make a full call of an encoder process: a full batch for each thread."""
         if self.resolved_device != "cpu":
             return max(2, self.batch_size or 64)
-        return max(2, (self.threads or len(os.sched_getaffinity(0))) * (self.batch_size or 4))
+        return max(2, (self.threads or available_cores()) * (self.batch_size or 4))
 
     @property
     def calls_ahead(self) -> int:
@@ -152,6 +153,22 @@ class Settings:
     def origins(self) -> list[str]:
         """Return the web origins whose pages may call the service."""
         return [one.strip() for one in self.cors_origins.split(",") if one.strip()]
+
+
+def available_cores(quota_file: Path = _CPU_QUOTA) -> int:
+    """Return how many cores this process may use: in a container, no more than its limit of CPU time.
+
+    Parameters
+    ----------
+    quota_file
+        Where Linux states the limit.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = quota_file.read_text().split()
+        return max(1, min(cores, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no limit, or no Linux
+        return cores
 
 
 def variable(name: str) -> str:

@@ -17,7 +17,7 @@ from classifier.encoder import PROVIDERS, OnnxEncoder, StepEncoder
 from classifier.errors import ProviderError
 from classifier.model_folder import read_model_folder
 from classifier.windows import Window, WindowLayout
-from serving.settings import Settings
+from serving.settings import Settings, available_cores
 from serving.window_text import probabilities_to_text, window_from_text
 
 FloatArray = npt.NDArray[np.float32]
@@ -61,7 +61,7 @@ class WindowEncoder:
             folder.model_file,
             folder.layout.max_steps,
             providers=None if settings.device == "auto" else [settings.device],
-            threads=settings.threads,
+            threads=settings.threads or available_cores(),
             batch_size=settings.batch_size,
         )
         for window in _one_of_each_length(folder.layout):

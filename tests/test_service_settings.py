@@ -11,7 +11,7 @@ import pytest
 from classifier.errors import ModelError, OptionError, ProviderError
 from serving.command import plan, serve
 from serving.limits import Limits
-from serving.settings import Settings, variable
+from serving.settings import Settings, available_cores, variable
 from tests.service_process import free_port
 
 ONLY_VARIABLES = {"api_keys", "encoder", "debug_delay"}
@@ -95,6 +95,21 @@ def test_batches_by_device() -> None:
     assert Settings(device="cuda").windows_a_call == 64
     assert Settings(device="cuda", gpus=2).encoder_workers == 2
     assert Settings(device="cpu", gpus=2).encoder_workers == 1
+
+
+def test_cores_by_the_limit_of_a_container(tmp_path: Path) -> None:
+    quota = tmp_path / "cpu.max"
+    cores = available_cores(quota)
+    assert cores >= 1
+    for text, expected in (
+        ("max 100000\n", cores),
+        ("100000 100000\n", 1),
+        ("50000 100000\n", 1),
+        ("99900000 100000\n", cores),
+        ("nonsense", cores),
+    ):
+        quota.write_text(text)
+        assert available_cores(quota) == expected
 
 
 def test_plan_hands_over_to_bentoml(tmp_path: Path) -> None:
