@@ -16,8 +16,9 @@ DATA ?= ../shared/data
 # Tests load no model from a hub and send no usage reports.
 export HF_HUB_OFFLINE := 1
 export BENTOML_DO_NOT_TRACK := True
+export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: check lint types coverage test demo model bench constraints clean
+.PHONY: check lint types coverage test demo model bench bento bento-gpu constraints clean
 
 check: lint types coverage
 
@@ -61,6 +62,13 @@ bench: .venv/development.stamp .venv/peers.stamp $(if $(BENCH_INT8),runs/int8/ca
 runs/int8/card.json: classifier/default/card.json .venv/development.stamp
 	rm -rf runs/int8
 	$(BIN)/branching export --precision int8 --traces $(DATA)/traces -o runs/int8
+
+# What BentoML makes container images from: for CPUs, and for NVIDIA GPUs.
+bento: BENTOFILE := bentofile.yaml
+bento-gpu: BENTOFILE := bentofile.gpu.yaml
+bento bento-gpu: .venv/development.stamp
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist
+	$(BIN)/bentoml build -f $(BENTOFILE)
 
 # Write down what is installed as the versions to develop and test with. Start from no .venv to bring all up
 # to date; torch stays at the version named here, whose CPU build is the one to take.

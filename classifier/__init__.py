@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from classifier.runtime import require_one_onnxruntime
+from classifier.runtime import require_one_onnxruntime, turn_off_telemetry
 from classifier.version import __version__
 
 if TYPE_CHECKING:
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from classifier.selection import BranchFilter
 
 require_one_onnxruntime()
+turn_off_telemetry()
 
 _HOMES = {
     "BranchFilter": "classifier.selection",

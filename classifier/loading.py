@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from classifier.errors import RowError
+from classifier.errors import EndpointError, RowError
 from classifier.row_stream import LoadedScorer
 from classifier.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# Rows come a few hundred at a time (`BatchLimits`): small requests, so that each time several are under way.
+_ENDPOINT_TRACES: Final = 32
+_ENDPOINT_CHARACTERS: Final = 50_000
 
 
 def scorer_loader(
@@ -97,15 +101,21 @@ def endpoint_loader(
         from classifier.client import ScoringClient
 
         _check_schema(schema, column)
-        client = ScoringClient(url)
+        client = ScoringClient(url, batch_size=_ENDPOINT_TRACES, batch_characters=_ENDPOINT_CHARACTERS)
         info = client.info()
-        provenance = {
-            "model": {name: info["model"][name] for name in ("name", "version", "sha256", "precision")},
-            "package_version": info["model"]["package_version"],
-            "threshold": info["model"]["threshold"],
-            "provider": next(iter(info["providers"]), None),
-            "options": {"schema": schema, "column": column, "steps": steps},
-        }
+        try:
+            provenance = {
+                "model": {name: info["model"][name] for name in ("name", "version", "sha256", "precision")},
+                "package_version": info["model"]["package_version"],
+                "threshold": info["model"]["threshold"],
+                "provider": next(iter(info["providers"]), None),
+                "options": {"schema": schema, "column": column, "steps": steps},
+            }
+        except (KeyError, TypeError) as error:
+            raise EndpointError(
+                f"{url} does not say which model it runs; check that a scoring service (branching serve) of "
+                "this version runs there"
+            ) from error
         return LoadedScorer(client.columns(column, schema=schema, steps=steps), provenance)
 
     return load

@@ -1,5 +1,6 @@
-"""Checks that exactly one kind of ONNX Runtime is installed."""
+"""What must be settled before ONNX Runtime is imported: that one kind is installed, and no telemetry."""
 
+import os
 from importlib import metadata
 
 from classifier.errors import DependencyError
@@ -31,6 +32,14 @@ def require_one_onnxruntime() -> None:
             "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'branching-classifier[cpu]' "
             "(or [gpu])"
         )
+
+
+def turn_off_telemetry() -> None:
+    """Keep ONNX Runtime from sending usage data, which it does from version 1.29 on unless it is told not to.
+
+    It reads the environment variable when it is first imported; whoever sets another value is heeded.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def _is_installed(name: str) -> bool:

@@ -9,6 +9,7 @@ import pytest
 os.environ.update(
     HF_HUB_OFFLINE="1",
     BENTOML_DO_NOT_TRACK="True",
+    ORT_DISABLE_TELEMETRY="1",
     NO_COLOR="1",
     COLUMNS="120",
 )

@@ -60,7 +60,7 @@ class RunningService:
 
 @contextmanager
 def running_service(
-    folder: Path, *, serve: str | None = None, **variables: object
+    folder: Path, *, serve: str | None = None, code: Path | None = None, **variables: object
 ) -> Iterator[RunningService]:
     """Run a service.
 
@@ -70,6 +70,8 @@ def running_service(
         For its log and for BentoML's files.
     serve
         What `bentoml serve` serves; `branching serve` is run by default.
+    code
+        A folder whose packages are served instead of those of the repository.
     variables
         Settings and limits by name.
     """
@@ -77,6 +79,8 @@ def running_service(
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BRANCHING_")}
     environment |= {f"BRANCHING_{name.upper()}": str(value) for name, value in variables.items()}
     environment |= {"BENTOML_HOME": str(folder / "bentoml"), "PYTHONUNBUFFERED": "1"}
+    if code is not None:
+        environment["PYTHONPATH"] = str(code)
     (folder / "bentoml").mkdir(parents=True, exist_ok=True)
     log = folder / "service.log"
     environment["BRANCHING_PORT"] = str(port)
@@ -84,6 +88,7 @@ def running_service(
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
+            cwd=code,
             env=environment,
             stdout=output,
             stderr=output,

@@ -26,6 +26,7 @@ from classifier.errors import (
     TraceLengthError,
     TraceTypeError,
 )
+from classifier.loading import endpoint_loader
 from tests.example_traces import BRANCHING, CONVERGING, TRACES
 from tests.service_process import free_port, running_service
 
@@ -182,6 +183,12 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[Handler], None]:
         )
 
     return put
+
+
+def test_service_of_another_kind(serve: Callable[[Handler], None]) -> None:
+    serve(lambda request: httpx.Response(200, json={"version": "0"}))
+    with pytest.raises(EndpointError, match="does not say which model it runs"):
+        endpoint_loader("http://service")()
 
 
 def score_both_ways(**options: Any) -> list[ServedScore]:

@@ -1,9 +1,11 @@
 """The Bento: it builds, its Dockerfile says what it should, and what was built serves."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from tests.service_process import running_service
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON_OF_THE_IMAGE = (3, 11)
+IN_THE_WHEEL = "the model in the wheel"
 FILES = {"cpu": "bentofile.yaml", "gpu": "bentofile.gpu.yaml"}
 
 
@@ -34,7 +37,7 @@ def test_bentofile_names_this_version(device: str) -> None:
     (wheel,) = bentofile(device)["python"]["wheels"]
     assert wheel == f"dist/branching_classifier-{__version__}-py3-none-any.whl"
     environment = bentofile(device)["docker"]["env"]
-    assert environment["BENTOML_DO_NOT_TRACK"] == "True"
+    assert (environment["BENTOML_DO_NOT_TRACK"], environment["ORT_DISABLE_TELEMETRY"]) == ("True", "1")
     assert environment["BRANCHING_HOST"] == "0.0.0.0"  # noqa: S104 - a container has its own interfaces
 
 
@@ -68,6 +71,9 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE", *FILES.values()):
         shutil.copy(ROOT / name, folder)
+    # So that it can be told from the repository's own code.
+    card = folder / "classifier" / "default" / "card.json"
+    card.write_text(json.dumps({**json.loads(card.read_text()), "name": IN_THE_WHEEL}))
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist"]
     subprocess.run(build, cwd=folder, check=True, capture_output=True)
     return folder
@@ -90,14 +96,16 @@ def test_bento_builds_and_serves(sources: Path, tmp_path: Path, device: str) -> 
     for name, value in bentofile(device)["docker"]["env"].items():
         assert f"ARG {name}={value}\n" in dockerfile
     assert "USER bentoml" in dockerfile
-    assert (
-        bento / "env" / "python" / "wheels" / f"branching_classifier-{__version__}-py3-none-any.whl"
-    ).is_file()
+    wheel = bento / "env" / "python" / "wheels" / f"branching_classifier-{__version__}-py3-none-any.whl"
+    assert wheel.is_file()
     pinned = (ROOT / bentofile(device)["python"]["requirements_txt"]).read_text().split()
     assert set(pinned) <= set((bento / "env" / "python" / "requirements.txt").read_text().split())
     if device == "gpu":
         return
-    with running_service(tmp_path / "run", serve=str(bento), encoder="onnx") as service:
-        answer = httpx.post(f"{service.url}/v1/score", json={"traces": [BRANCHING]}, timeout=60)
-        assert answer.json()["results"][0]["branch_rate"] == BranchScorer().score(BRANCHING).branch_rate
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path / "installed")
+    with running_service(tmp_path / "run", serve=str(bento), code=tmp_path / "installed") as service:
+        answer = httpx.post(f"{service.url}/v1/score", json={"traces": [BRANCHING]}, timeout=60).json()
+        assert answer["model"]["name"] == IN_THE_WHEEL
+        assert answer["results"][0]["branch_rate"] == BranchScorer().score(BRANCHING).branch_rate
         assert service.terminate() == 0

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -59,34 +60,56 @@ def resident_megabytes(processes: Sequence[psutil.Process]) -> float:
     return float(sum(one.memory_info().rss for one in processes)) / 1e6
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one request.
+
+    Parameters
+    ----------
+    sent, answered
+        When, in seconds of `time.perf_counter`.
+    status
+        Of the answer; 0 for a connection that failed.
+    right
+        Whether the scores were the expected ones.
+    """
+
+    sent: float
+    answered: float
+    status: int
+    right: bool
+
+    @property
+    def seconds(self) -> float:
+        """Return the latency."""
+        return self.answered - self.sent
+
+
 @dataclass
 class Outcomes:
     """What a load run saw.
 
     Parameters
     ----------
-    statuses
-        How often each status was answered; 0 for a connection that failed.
-    seconds
-        Latencies of the answers with status 200.
-    wrong
-        Answers with status 200 whose scores were not the expected ones.
+    all
+        One a request, in the order of their ends.
     """
 
-    statuses: dict[int, int] = field(default_factory=dict)
-    seconds: list[float] = field(default_factory=list)
-    wrong: int = 0
+    all: list[Outcome] = field(default_factory=list)
 
-    def add(self, status: int, seconds: float, right: bool) -> None:
-        """Count an answer."""
-        self.statuses[status] = self.statuses.get(status, 0) + 1
-        if status == 200:
-            self.seconds.append(seconds)
-            self.wrong += not right
+    @property
+    def statuses(self) -> dict[int, int]:
+        """Return how often each status was answered; 0 for a connection that failed."""
+        return dict(Counter(one.status for one in self.all))
+
+    @property
+    def wrong(self) -> int:
+        """Return how many answers with status 200 had other scores than the expected ones."""
+        return sum(one.status == 200 and not one.right for one in self.all)
 
     def percentile(self, share: float) -> float:
-        """Return a percentile of the latencies, in seconds."""
-        ordered = sorted(self.seconds)
+        """Return a percentile of the latencies of the answers with status 200, in seconds."""
+        ordered = sorted(one.seconds for one in self.all if one.status == 200)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 
 
@@ -107,14 +130,14 @@ async def sender(
             try:
                 answer = await client.post("/v1/score", json={"traces": requests[number]})
             except httpx.TransportError:
-                outcomes.add(0, 0.0, right=True)
+                outcomes.all.append(Outcome(began, time.perf_counter(), status=0, right=True))
                 return
-            seconds = time.perf_counter() - began
+            ended = time.perf_counter()
             right = True
             if answer.status_code == 200 and expected is not None:
                 rates = [result.get("branch_rate") for result in answer.json()["results"]]
                 right = rates == expected[number]
-            outcomes.add(answer.status_code, seconds, right)
+            outcomes.all.append(Outcome(began, ended, answer.status_code, right))
 
         yield send
 
