@@ -1,7 +1,9 @@
 """Rows in, score columns out: the four columns that every path adds."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import pyarrow as pa
 
@@ -84,30 +86,67 @@ class RowScorer:
         self.schema = schema
         self.steps = steps
 
-    def __call__(self, batch: Mapping[str, Sequence[object]]) -> Any:
-        """Score a batch of columns, as `datasets.Dataset.map(..., batched=True)` passes it.
+    def __call__(self, batch: Mapping[str, Sequence[object]] | pa.Table) -> Any:
+        """Score a batch of columns, as `datasets.Dataset.map(..., batched=True)` or Ray Data pass it.
 
         Parameters
         ----------
         batch
-            Column name to values, all of one length.
+            Column name to values, all of one length; or an Arrow table.
 
         Returns
         -------
         dict or pyarrow.Table
-            The score columns, for a `datasets` batch together with its own columns so that the types of the
-            score columns hold even where a whole batch is null.
+            The score columns; for an Arrow table the table with them, of fixed types. To a batch of a
+            `datasets.Dataset` they are added in place, and nothing is returned.
         """
+        if isinstance(batch, pa.Table):
+            from classifier.files.parquet import table_rows
+
+            return with_score_columns(batch, self.score_arrays(table_rows(batch), batch.schema))
         names = list(batch)
         rows = [dict(zip(names, values, strict=True)) for values in zip(*batch.values(), strict=True)]
-        scored = self.score_rows(rows)
         if hasattr(batch, "pa_table"):
-            from classifier.adapters.datasets import append_columns
-
-            return append_columns(batch.pa_table, scored)
+            # Values that a function returns lose their type where all are null; a batch that is changed in
+            # place keeps Arrow arrays as they are.
+            cast("dict[str, Any]", batch).update(self.score_arrays(rows, batch.pa_table.schema))
+            return {}
+        scored = self.score_rows(rows)
         added = list(SCORE_COLUMNS)
         added += [name for name in (RATES, STEPS) if any(name in row for row in scored)]
         return {name: [row.get(name) for row in scored] for name in added}
+
+    def score_arrays(self, rows: Sequence[object], schema: pa.Schema) -> dict[str, pa.Array[Any]]:
+        """Score rows of a table.
+
+        Parameters
+        ----------
+        rows
+            As for `score_rows`.
+        schema
+            The table's columns: where they may hold several traces a row, `branch_rates` is always there, so
+            that all batches of a table get the same columns.
+
+        Returns
+        -------
+        dict of pyarrow.Array
+            The score columns, of the types in `COLUMN_TYPES`.
+        """
+        scored = self.score_rows(rows)
+        added = list(SCORE_COLUMNS)
+        if self._several(schema) or any(RATES in row for row in scored):
+            added.append(RATES)
+        added += [STEPS] if self.steps else []
+        return {name: pa.array([row.get(name) for row in scored], COLUMN_TYPES[name]) for name in added}
+
+    def _several(self, schema: pa.Schema) -> bool:
+        name = self.column or "generations"
+        if self.schema not in (None, "openr1") or name not in schema.names:
+            return False
+        kind = schema.field(name).type
+        if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+            return False
+        return name == "generations" or self.schema == "openr1" or not pa.types.is_struct(kind.value_type)
 
     def score_rows(self, rows: Sequence[object]) -> list[dict[str, Any]]:
         """Score rows.
@@ -142,6 +181,14 @@ class RowScorer:
             else _score_columns(scores[plan[0]], several=plan[1], steps=self.steps)
             for plan in plans
         ]
+
+
+def with_score_columns(table: pa.Table, columns: Mapping[str, pa.Array[Any]]) -> pa.Table:
+    """Return a table with the score columns at its end, in place of earlier ones."""
+    table = table.drop_columns([name for name in columns if name in table.column_names])
+    for name, values in columns.items():
+        table = table.append_column(name, values)
+    return table
 
 
 def _score_columns(scores: Sequence[Score | RowError], *, several: bool, steps: bool) -> dict[str, Any]:

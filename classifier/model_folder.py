@@ -64,6 +64,12 @@ class ModelFolder:
     unknown_token_limit: float
     card: dict[str, Any]
 
+    @property
+    def identity(self) -> str:
+        """Return a SHA-256 that differs where scores may: it covers the card, and with it every file."""
+        card = json.dumps(self.card, sort_keys=True)
+        return hashlib.sha256(f"{self.info.sha256} {card}".encode()).hexdigest()
+
 
 def read_model_folder(folder: Path | str | None = None, precision: str = "fp32") -> ModelFolder:
     """Read and check a model folder.

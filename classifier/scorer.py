@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from classifier.encoder import OnnxEncoder, StepEncoder
-from classifier.errors import EmptyTraceError, LanguageError, RowError, TraceTypeError
+from classifier.errors import EmptyTraceError, LanguageError, ModelError, RowError, TraceTypeError
 from classifier.kinds import BRANCH_KINDS, KINDS
 from classifier.model_folder import ModelFolder, ModelInfo, read_model_folder
 from classifier.spans import Span, with_context
 from classifier.steps import split_steps
+from classifier.version import __version__
 from classifier.window_queue import WindowQueue
 from classifier.windows import TokenStream, join_steps, pack_windows
 
@@ -139,7 +140,8 @@ class _Prepared:
 class BranchScorer:
     """Scores chain-of-thought traces by how much they branch.
 
-    A scorer can be pickled; the copy loads the model again when it is first used.
+    A scorer can be pickled; the copy loads the model again when it is first used, and only if it is still the
+    same model.
 
     Parameters
     ----------
@@ -183,8 +185,10 @@ class BranchScorer:
             "batch_size": batch_size,
             "encoder": encoder,
         }
-        self._folder = read_model_folder(model, precision)
-        self._encoder = encoder if encoder is not None else self._open_encoder()
+        self._identity: str | None = None
+        # A missing model or device is found here; only a pickled copy waits for its first use.
+        self._identity = self._folder.identity
+        self._encoder  # noqa: B018
 
     @property
     def threshold(self) -> float:
@@ -411,8 +415,22 @@ class BranchScorer:
         unknown = self._tokenizer.token_to_id("[UNK]")
         return -1 if unknown is None else int(unknown)
 
-    def _open_encoder(self) -> OnnxEncoder:
-        folder: ModelFolder = self._folder
+    @cached_property
+    def _folder(self) -> ModelFolder:
+        folder = read_model_folder(self._settings["model"], self._settings["precision"])
+        if self._identity not in (None, folder.identity):
+            raise ModelError(
+                f"the model in {folder.model_file.parent} is not the one this scorer was made with: "
+                "put the same model there on every machine, or make the scorer again"
+            )
+        return folder
+
+    @cached_property
+    def _encoder(self) -> StepEncoder:
+        if self._settings["encoder"] is not None:
+            encoder: StepEncoder = self._settings["encoder"]
+            return encoder
+        folder = self._folder
         return OnnxEncoder(
             folder.model_file,
             folder.layout.max_steps,
@@ -422,12 +440,13 @@ class BranchScorer:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the settings and the model's SHA-256; sessions cannot be pickled."""
-        return {"settings": self._settings, "sha256": self.model.sha256}
+        """Return what the scores depend on, and no session: `datasets` takes its fingerprint from it."""
+        return {"settings": self._settings, "identity": self._identity, "version": __version__}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        """Load the model that the settings name."""
-        self.__init__(**state["settings"])  # type: ignore[misc]
+        """Take the settings over; the model is loaded at the first use."""
+        self._settings = state["settings"]
+        self._identity = state["identity"]
 
 
 def branch_probabilities(kind_probabilities: FloatArray) -> FloatArray:

@@ -75,7 +75,7 @@ def read_parquet_batches(source: InputFile, limits: BatchLimits) -> Iterator[Row
             yield RowBatch(source, table_rows(table), numbers, table=table, share_read=done / total)
 
 
-def table_rows(table: pa.RecordBatch) -> list[Row]:
+def table_rows(table: pa.RecordBatch | pa.Table) -> list[Row]:
     """Turn Arrow data into rows; a row whose text is not UTF-8 becomes an error."""
     columns = [_values(table.column(at)) for at in range(table.num_columns)]
     names = table.schema.names
@@ -89,7 +89,7 @@ def _row(names: list[str], values: list[Any]) -> Row:
     return dict(zip(names, values, strict=True))
 
 
-def _values(column: pa.Array[Any]) -> list[Any]:
+def _values(column: pa.Array[Any] | pa.ChunkedArray[Any]) -> list[Any]:
     # Dates and times become text: not every one fits a Python object, and no trace is one.
     if pa.types.is_temporal(column.type) and not pa.types.is_duration(column.type):
         column = column.cast(pa.string())
