@@ -55,6 +55,32 @@ def read_parquet_batches(source: InputFile, limits: BatchLimits) -> Iterator[Row
     InputFileError
         If the file cannot be read to its end.
     """
+    for table, numbers, share in read_parquet_tables(source, limits):
+        yield RowBatch(source, table_rows(table), numbers, table=table, share_read=share)
+
+
+def read_parquet_tables(
+    source: InputFile, limits: BatchLimits
+) -> Iterator[tuple[pa.RecordBatch, range, float]]:
+    """Read a Parquet file in batches of Arrow data, for what needs no Python value of every row.
+
+    Parameters
+    ----------
+    source
+        The file.
+    limits
+        When a batch is full; its characters are estimated from the file's own figures.
+
+    Yields
+    ------
+    tuple
+        The data, the numbers of their rows from 1, and the share of the file that was read after them.
+
+    Raises
+    ------
+    InputFileError
+        If the file cannot be read to its end.
+    """
     done = 0
     with _open(source) as file:
         total = file.metadata.num_rows
@@ -72,7 +98,7 @@ def read_parquet_batches(source: InputFile, limits: BatchLimits) -> Iterator[Row
                 return
             numbers = range(done + 1, done + len(table) + 1)
             done += len(table)
-            yield RowBatch(source, table_rows(table), numbers, table=table, share_read=done / total)
+            yield table, numbers, done / total
 
 
 def table_rows(table: pa.RecordBatch | pa.Table) -> list[Row]:

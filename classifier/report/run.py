@@ -1,0 +1,174 @@
+"""Make a report on scored files."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from classifier.errors import OptionError, OutputFileError
+from classifier.files import InputFile, find_inputs
+from classifier.files.outputs import NewFile, OutputTarget
+from classifier.files.provenance import common_provenance
+from classifier.progress import Progress
+from classifier.report.aggregate import Aggregate, aggregate
+from classifier.report.comparison import Pairs, pair_rows
+from classifier.report.options import ReportOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSummary:
+    """What a report says, in numbers.
+
+    Parameters
+    ----------
+    aggregate
+        All rows.
+    compared, pairs
+        All rows of the file that they are compared with, and the problems that both have; None without one.
+    output, size
+        The page that was written, and its bytes; None without one.
+    seconds
+        Wall time.
+    """
+
+    aggregate: Aggregate
+    compared: Aggregate | None
+    pairs: Pairs | None
+    output: str | None
+    size: int | None
+    seconds: float
+
+    @property
+    def errors(self) -> int:
+        """Return how many rows have no score."""
+        return sum(
+            sum(one.errors.values()) for one in (self.aggregate, self.compared) if one is not None
+        )
+
+
+def report_files(
+    inputs: Sequence[str],
+    output: str | None = None,
+    options: ReportOptions | None = None,
+    *,
+    compare: str | None = None,
+    progress: Progress | None = None,
+) -> ReportSummary:
+    """Make a report on scored files, or on how two of them compare.
+
+    Parameters
+    ----------
+    inputs
+        Paths, folders or glob patterns of files that `branching score` wrote.
+    output
+        The page to write, which ends in .html; without it only the numbers are worked out.
+    options
+        What the report shows.
+    compare
+        A file to compare with, on the same problems.
+    progress
+        Is told how far it is.
+
+    Returns
+    -------
+    ReportSummary
+        What the report says.
+
+    Raises
+    ------
+    UsageError
+        If an input or the output cannot be used, or the files were scored by different models; nothing is
+        left behind then.
+    """
+    options = options or ReportOptions()
+    progress = progress or Progress()
+    began = time.perf_counter()
+    if (compare is None) != (options.pair_by is None):
+        raise OptionError(
+            "--compare and --pair-by go together: the other file, and the column that says which rows belong "
+            "together, such as --compare b.parquet --pair-by problem"
+        )
+    sources = find_inputs(inputs)
+    others = [] if compare is None else find_inputs([compare])
+    try:
+        target = None if output is None else _target(output, options, [*sources, *others])
+        if target is not None:
+            _require_packages()
+        for source in [*sources, *others]:
+            source.spool()
+        common_provenance([*sources, *others])
+        rows = aggregate(sources, options, progress)
+        compared = aggregate(others, replace(options, by=()), progress) if others else None
+        pairs = None if compared is None else pair_rows(rows, compared)
+        size = None
+        if target is not None:
+            size = _write(target, _page(sources, rows, others, compared, pairs, options))
+    finally:
+        for source in [*sources, *others]:
+            source.close()
+    return ReportSummary(rows, compared, pairs, output, size, time.perf_counter() - began)
+
+
+def _target(output: str, options: ReportOptions, inputs: Sequence[InputFile]) -> OutputTarget:
+    if not output.lower().endswith((".html", ".htm")):
+        raise OptionError(f"{output} is not the name of a page: give one that ends in .html")
+    path = Path(os.path.realpath(output))
+    if any(source.path is not None and os.path.realpath(source.path) == str(path) for source in inputs):
+        raise OutputFileError(f"{output} is an input as well: give the page another name")
+    if not path.parent.is_dir():
+        raise OutputFileError(
+            f"{output} cannot be written: there is no folder {Path(output).parent}. Create it with mkdir -p"
+        )
+    if path.exists() and not options.overwrite:
+        raise OutputFileError(f"{output} exists: give --overwrite to replace it, or another name")
+    return OutputTarget(output, path, "jsonl", None)
+
+
+def _require_packages() -> None:
+    """Find out that a package is missing before files are read and not after."""
+    from importlib.util import find_spec
+
+    from classifier.errors import DependencyError
+    from classifier.report.charts import INSTALL
+
+    missing = [name for name in ("vl_convert", "jinja2") if find_spec(name) is None]
+    if missing:
+        raise DependencyError(
+            f"The page of branching report needs {' and '.join(missing)}, which {'are' if len(missing) > 1 else 'is'} "
+            f"not installed. Install it: {INSTALL}; without -o the report is shown here"
+        )
+
+
+def _page(
+    sources: Sequence[InputFile],
+    rows: Aggregate,
+    others: Sequence[InputFile],
+    compared: Aggregate | None,
+    pairs: Pairs | None,
+    options: ReportOptions,
+) -> str:
+    from classifier.report.page import comparison_page, report_page
+
+    if compared is None or pairs is None:
+        return report_page(sources, rows, options.keep)
+    return comparison_page((sources, rows), (others, compared), pairs)
+
+
+def _write(target: OutputTarget, page: str) -> int:
+    file = NewFile(target)
+    try:
+        file.write(page.encode())
+        size = file.tell()
+        file.commit()
+    except BaseException:
+        file.discard()
+        raise
+    return size
+
+
