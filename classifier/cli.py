@@ -97,13 +97,19 @@ def branching(
 def score(
     inputs: Inputs,
     output: Annotated[
-        str,
+        str | None,
         typer.Option("--output", "-o", help="A .jsonl, .jsonl.gz, .jsonl.zst or .parquet file, or - alone."),
-    ],
+    ] = None,
     schema: Schema = None,
     column: Column = None,
     steps: Annotated[
         bool, typer.Option("--steps", help="Add branch_steps: every step with its score.")
+    ] = False,
+    show: Annotated[
+        bool,
+        typer.Option(
+            "--show", help="Show the rates, and the trace that branches most in colour; needs no output."
+        ),
     ] = False,
     explode: Explode = False,
     overwrite: Overwrite = False,
@@ -123,8 +129,9 @@ def score(
     branch_error, and the exit code is 1 then.
 
     \b
-    Example:
+    Examples:
       branching score traces.jsonl.gz -o scored.parquet
+      branching score traces.jsonl --show
     """  # noqa: D301 - \b is for Click
     from classifier.batch import ScoreOptions, score_files
     from classifier.console import print_json, print_score_summary
@@ -138,7 +145,13 @@ def score(
         overwrite=overwrite,
         overwrite_columns=overwrite_columns,
     )
-    load = _loader(endpoint, model, provider, precision, threads, batch_size, schema, column, steps)
+    load = _loader(endpoint, model, provider, precision, threads, batch_size, schema, column, steps or show)
+    if show:
+        from classifier.report.show import show_scores
+
+        _exit(show_scores(inputs, output, load, options, json=json))
+    if output is None:
+        raise OptionError("No output was given: name one with -o, or look at the scores with --show")
     with terminal_progress() as progress:
         summary = score_files(inputs, output, load, options, progress=progress)
     if json:
@@ -233,6 +246,67 @@ def filter_command(
     else:
         print_filter_summary(summary)
     _exit(summary.counts.errors)
+
+
+@app.command(no_args_is_help=True)
+def report(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SCORED",
+            help="Files that `branching score` wrote, folders or patterns of these.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="An .html file; without it the report is shown here.")
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="A column to group rows by; source and model by default. May be given again."),
+    ] = None,
+    keep: Annotated[float, typer.Option(help="The fraction to keep that the report begins with.")] = 0.9,
+    compare: Annotated[
+        str | None, typer.Option(help="Another scored file, with other traces on the same problems.")
+    ] = None,
+    pair_by: Annotated[
+        str | None, typer.Option(help="With --compare: the column that names the problem of a row.")
+    ] = None,
+    schema: Schema = None,
+    column: Column = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+) -> None:
+    """Show what scored files hold, and what a filter would drop: one HTML page, or tables in the terminal.
+
+    The page needs pip install 'branching-classifier[report]'. It shows kinds and positions of steps where the
+    rows were scored with --steps.
+
+    \b
+    Examples:
+      branching report scored.parquet -o report.html --by source
+      branching report a.parquet --compare b.parquet --pair-by problem -o comparison.html
+      branching report scored.parquet
+    """  # noqa: D301 - \b is for Click
+    from classifier.console import print_json, print_report_summary
+    from classifier.progress import terminal_progress
+    from classifier.report import ReportOptions, report_files
+    from classifier.row_stream import RowOptions
+
+    options = ReportOptions(
+        rows=RowOptions(schema=schema, column=column),
+        by=tuple(by) if by else None,
+        pair_by=pair_by,
+        keep=keep,
+        overwrite=overwrite,
+    )
+    with terminal_progress() as progress:
+        summary = report_files(inputs, output, options, compare=compare, progress=progress)
+    if json:
+        print_json(summary.to_dict())
+    else:
+        print_report_summary(summary)
+    _exit(summary.errors)
 
 
 add_plugin_commands(app)

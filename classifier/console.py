@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from classifier.batch import ScoreSummary
     from classifier.filtering import FilterPreview, FilterSummary
+    from classifier.report import ReportSummary
     from classifier.row_stream import RowCounts
 
 _SHOWN_ERRORS: Final = 10
@@ -106,6 +107,31 @@ def print_preview(preview: FilterPreview) -> None:
     if not preview.plans:
         lines = ["No row has a branch rate, so there is no fraction of them to keep."]
     _print(lines + _unknown(preview.unknown_provenance) + _row_notes(preview.counts))
+
+
+def print_report_summary(summary: ReportSummary) -> None:
+    """Say where the page of `branching report` is, or show the report where there is none."""
+    if summary.output is not None and summary.size is not None:
+        rows = summary.aggregate.rows + (summary.compared.rows if summary.compared else 0)
+        _print(
+            [
+                f"Report on {rows:,} rows in {summary.seconds:.1f} s: {summary.output} "
+                f"({summary.size / 1e6:.1f} MB, one file)"
+            ]
+        )
+        return
+    from classifier.report.terminal import print_comparison, print_report
+
+    if summary.compared is None or summary.pairs is None:
+        print_report(summary.aggregate)
+    else:
+        print_comparison(summary.aggregate, summary.compared, summary.pairs)
+
+
+def print_row_notes(counts: RowCounts) -> None:
+    """Say which rows have no score, and why."""
+    if notes := _row_notes(counts):
+        _print(notes)
 
 
 def _row_notes(counts: RowCounts) -> list[str]:

@@ -171,7 +171,7 @@ def test_explode_saves_the_good_traces_of_a_row(branching: CommandLine, tmp_path
             "line 1 already has the column branch_rate",
         ),
         (["score", "in.jsonl", "-o", "-", "--json"], "both write to standard output"),
-        (["score", "in.jsonl"], "Missing option"),
+        (["score", "in.jsonl"], "No output was given"),
         (["score", "in.jsonl", "-o", "out.jsonl", "--threads", "0"], "--threads"),
         (["score", "in.jsonl", "-o", "out.jsonl", "--precision", "fp8"], "--precision"),
         (["score", "in.jsonl", "-o", "out.jsonl", "--schema", "mesages"], "Did you mean messages?"),

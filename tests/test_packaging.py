@@ -13,7 +13,7 @@ import pytest
 import classifier
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = {"cpu", "gpu", "client", "train", "sft", "study", "serve", "ray", "datatrove", "test"}
+EXTRAS = {"cpu", "gpu", "client", "report", "train", "sft", "study", "serve", "ray", "datatrove", "test"}
 
 
 @pytest.fixture(scope="module")

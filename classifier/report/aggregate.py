@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -229,8 +229,6 @@ def aggregate(sources: Sequence[InputFile], options: ReportOptions, progress: Pr
 
 def _row_options(options: ReportOptions, provenance: Provenance | None) -> RowOptions:
     """Return where the traces are: as was said, else as was said when the rows were scored."""
-    from dataclasses import replace
-
     if options.rows.schema is not None or options.rows.column is not None:
         return options.rows
     used = (provenance or {}).get("options")
@@ -260,7 +258,8 @@ def _positions(rows: IntArray, starts: IntArray) -> IntArray:
     first = np.flatnonzero(begins)
     counts = np.diff(np.append(first, len(rows)))
     within = np.arange(len(rows)) - np.repeat(first, counts)
-    return ((within + 0.5) / np.repeat(counts, counts) * POSITIONS).astype(np.int64)
+    parts: IntArray = ((within + 0.5) / np.repeat(counts, counts) * POSITIONS).astype(np.int64)
+    return parts
 
 
 def _note_errors(scored: ScoredBatch, errors: Counter[str], first_errors: list[dict[str, str]]) -> None:

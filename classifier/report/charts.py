@@ -6,11 +6,12 @@ light and dark pages and the page needs no plotting script.
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from classifier.errors import DependencyError
 from classifier.kinds import BRANCH_KINDS, KINDS
 from classifier.report.aggregate import POSITIONS
 from classifier.report.figures import branch_shares
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 Spec = dict[str, Any]
 
-INSTALL: Final = "pip install 'branching-classifier[report]'"
+SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 _WIDTH: Final = 340
 _HEIGHT: Final = 220
@@ -80,20 +81,13 @@ def draw(spec: Spec) -> str:
     -------
     str
         An SVG element.
-
-    Raises
-    ------
-    DependencyError
-        If the package that draws is not installed.
     """
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise DependencyError(
-            f"branching report needs the package vl-convert-python for its page. Install it: {INSTALL}"
-        ) from error
+    import vl_convert
+
     whole = {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "config": _CONFIG, **_SIZE, **spec}
-    drawn: str = vl_convert.vegalite_to_svg(whole)
+    # JSON lines may hold lone surrogates, which the drawing program cannot take.
+    text = SURROGATE.sub("\ufffd", json.dumps(whole, ensure_ascii=False))
+    drawn: str = vl_convert.vegalite_to_svg(text)
     return drawn
 
 
@@ -402,9 +396,7 @@ def two_histograms_chart(names: Sequence[str], histograms: Sequence[Histogram]) 
             f"{low:.3f} to {high:.3f}",
         }
         for name, histogram in zip(names, histograms, strict=True)
-        for low, high, count in zip(
-            histogram.edges[:-1], histogram.edges[1:], histogram.counts, strict=True
-        )
+        for low, high, count in zip(histogram.edges[:-1], histogram.edges[1:], histogram.counts, strict=True)
     ]
     return {
         "description": "Distribution of branch rates of both files",
@@ -448,7 +440,7 @@ def two_positions_chart(names: Sequence[str], sums: Sequence[StepSums]) -> Spec:
         for part, share in enumerate(branch_shares(one.kinds)[:, 1:].sum(axis=1).tolist())
     ]
     return {
-        "description": "Share of steps that branch in both files, from the first tenth of a trace to the last",
+        "description": "Share of steps that branch in both files, by the tenth of the trace",
         "data": {"values": values},
         "mark": {"type": "line", "point": {"filled": True, "size": 30}},
         "encoding": {

@@ -208,9 +208,7 @@ def _group(name: str, aggregate: Aggregate, rows: IntArray, plans: list[KeepPlan
         mean=float(rates.mean()) if len(rates) else float("nan"),
         quantiles=rate_quantiles(rates),
         kinds=None if aggregate.kinds is None else aggregate.kinds[rows].sum(axis=0),
-        dropped=[
-            len(rates) - int(np.searchsorted(rates, plan.max_rate, side="right")) for plan in plans
-        ],
+        dropped=[len(rates) - int(np.searchsorted(rates, plan.max_rate, side="right")) for plan in plans],
     )
 
 

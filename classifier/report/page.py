@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import jinja2
 import numpy as np
+from markupsafe import Markup
 
-from classifier.errors import DependencyError
 from classifier.filtering.summary import CHARACTERS_PER_TOKEN
 from classifier.kinds import KINDS
 from classifier.report import charts, palette
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from classifier.files import InputFile
-    from classifier.report.aggregate import Aggregate
+    from classifier.report.aggregate import Aggregate, Labels
     from classifier.report.comparison import Pairs
+    from classifier.report.figures import Group
     from classifier.report.samples import Sample
     from classifier.selection_report import KeepPlan
 
@@ -41,7 +43,17 @@ _LEVELS: Final = 20
 _EXTREMES: Final = 8
 _BORDERLINE: Final = 4
 _DIFFERENT: Final = 4
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class _GroupedRows:
+    """What the page shows of the rows grouped by a column; `id` begins the ids of its cells."""
+
+    column: str
+    id: str
+    groups: list[Group]
+    rates: Markup
+    kinds: Markup | None
 
 
 def report_page(sources: Sequence[InputFile], aggregate: Aggregate, keep: float) -> str:
@@ -60,11 +72,6 @@ def report_page(sources: Sequence[InputFile], aggregate: Aggregate, keep: float)
     -------
     str
         The page.
-
-    Raises
-    ------
-    DependencyError
-        If a package that makes pages is not installed.
     """
     plans = keep_plans(aggregate)
     content: dict[str, Any] = {
@@ -99,11 +106,6 @@ def comparison_page(
     -------
     str
         The page.
-
-    Raises
-    ------
-    DependencyError
-        If a package that makes pages is not installed.
     """
     both = (left[1], right[1])
     names = charts.axis_names([_shown_names(one.names)[0] for one in both])
@@ -145,27 +147,7 @@ def _figures(aggregate: Aggregate, plans: list[KeepPlan], keep: float) -> dict[s
     if aggregate.steps is not None:
         drawn["positions"] = charts.position_chart(aggregate.steps)
         drawn["kinds"] = charts.kind_chart(["all rows"], aggregate.steps.kinds.sum(axis=0)[None])
-    groups = []
-    for number, labels in enumerate(aggregate.groups):
-        figures = group_figures(aggregate, labels, plans)
-        groups.append(
-            {
-                "column": labels.column,
-                "id": f"dropped-{number}",
-                "groups": figures,
-                "rates": _safe_svg(charts.draw(charts.group_chart(figures))),
-                "kinds": None
-                if aggregate.kinds is None
-                else _safe_svg(
-                    charts.draw(
-                        charts.kind_chart(
-                            [group.name for group in figures],
-                            np.stack([group.kinds for group in figures if group.kinds is not None]),
-                        )
-                    )
-                ),
-            }
-        )
+    groups = [_group(aggregate, labels, plans, at) for at, labels in enumerate(aggregate.groups)]
     return {
         "keep": keep,
         "plan": next(plan for plan in plans if plan.keep == round(keep, 2)),
@@ -183,19 +165,31 @@ def _figures(aggregate: Aggregate, plans: list[KeepPlan], keep: float) -> dict[s
             ],
             "edges": histogram.edges[:-1].round(6).tolist(),
             "groups": {
-                f"{group['id']}-{at}": one.dropped for group in groups for at, one in enumerate(group["groups"])
+                f"{group.id}-{at}": one.dropped for group in groups for at, one in enumerate(group.groups)
             },
         },
     }
+
+
+def _group(aggregate: Aggregate, labels: Labels, plans: list[KeepPlan], number: int) -> _GroupedRows:
+    groups = group_figures(aggregate, labels, plans)
+    kinds = [group.kinds for group in groups if group.kinds is not None]
+    return _GroupedRows(
+        column=labels.column,
+        id=f"dropped-{number}",
+        groups=groups,
+        rates=_ours(charts.draw(charts.group_chart(groups))),
+        kinds=_ours(charts.draw(charts.kind_chart([one.name for one in groups], np.stack(kinds))))
+        if kinds
+        else None,
+    )
 
 
 def _samples(sources: Sequence[InputFile], aggregate: Aggregate, keep: float) -> dict[str, Any]:
     most, least = most_branching(aggregate, _EXTREMES), least_branching(aggregate, _EXTREMES)
     fractions = sorted(DEFAULT_FRACTIONS, key=lambda fraction: abs(fraction - keep))
     cuts = {plan.keep: plan.max_rate for plan in keep_plans(aggregate)}
-    borderline = {
-        fraction: closest_to(aggregate, cuts[fraction], _BORDERLINE) for fraction in fractions
-    }
+    borderline = {fraction: closest_to(aggregate, cuts[fraction], _BORDERLINE) for fraction in fractions}
     wanted = {*most, *least, *(row for rows in borderline.values() for row in rows)}
     found = read_samples(sources, wanted, aggregate)
 
@@ -235,23 +229,15 @@ def _pair_samples(
 
 
 def _drawn(specs: dict[str, charts.Spec]) -> dict[str, Any]:
-    return {name: _safe_svg(charts.draw(spec)) for name, spec in specs.items()}
+    return {name: _ours(charts.draw(spec)) for name, spec in specs.items()}
 
 
-def _safe_svg(svg: str) -> Any:
-    """Mark a drawing as HTML; Vega has escaped every text in it."""
-    from markupsafe import Markup
-
-    return Markup(svg)  # noqa: S704
+def _ours(text: str) -> Markup:
+    """Mark our own styles and scripts, and drawings, in which Vega has escaped every text, as safe."""
+    return Markup(text)  # noqa: S704
 
 
 def _render(template: str, content: dict[str, Any]) -> str:
-    try:
-        import jinja2
-    except ImportError as error:
-        raise DependencyError(
-            f"branching report needs the package Jinja2 for its page. Install it: {charts.INSTALL}"
-        ) from error
     environment = jinja2.Environment(
         autoescape=True,
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -263,9 +249,9 @@ def _render(template: str, content: dict[str, Any]) -> str:
     script = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
     page = environment.get_template(template).render(
         content,
-        style=_safe_svg(style),
+        style=_ours(style),
         style_hash=_content_hash(style),
-        script=_safe_svg(script),
+        script=_ours(script),
         script_hash=_content_hash(script),
         kinds=KINDS[1:],
         level=lambda probability: round(probability * _LEVELS),
@@ -275,7 +261,7 @@ def _render(template: str, content: dict[str, Any]) -> str:
         characters_per_token=CHARACTERS_PER_TOKEN,
     )
     # JSON lines may hold lone surrogates, which no file in UTF-8 can.
-    return _SURROGATE.sub("�", page)
+    return charts.SURROGATE.sub("�", page)
 
 
 def _content_hash(text: str) -> str:

@@ -45,7 +45,7 @@ STRONGEST_TINT: Final = 0.5
 
 
 def css_variables() -> str:
-    """Return CSS that defines every colour as a variable, `--kind-backtrack` or `--ground`, light and dark."""
+    """Return CSS that defines every colour as a variable, such as `--kind-backtrack`, light and dark."""
     names = {f"kind-{kind}": shades for kind, shades in KIND_SHADES.items()} | GROUND_SHADES
     light = "".join(f"--{name}:{shades.light};" for name, shades in names.items())
     dark = "".join(f"--{name}:{shades.dark};" for name, shades in names.items())

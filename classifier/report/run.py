@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from classifier.errors import OptionError, OutputFileError
+from classifier.errors import DependencyError, OptionError, OutputFileError
 from classifier.files import InputFile, find_inputs
 from classifier.files.outputs import NewFile, OutputTarget
 from classifier.files.provenance import common_provenance
 from classifier.progress import Progress
 from classifier.report.aggregate import Aggregate, aggregate
 from classifier.report.comparison import Pairs, pair_rows
+from classifier.report.machine import aggregate_dict, pairs_dict
 from classifier.report.options import ReportOptions
 
 if TYPE_CHECKING:
@@ -47,9 +49,18 @@ class ReportSummary:
     @property
     def errors(self) -> int:
         """Return how many rows have no score."""
-        return sum(
-            sum(one.errors.values()) for one in (self.aggregate, self.compared) if one is not None
-        )
+        return sum(sum(one.errors.values()) for one in (self.aggregate, self.compared) if one is not None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures of the report as JSON can hold them."""
+        return {
+            **aggregate_dict(self.aggregate),
+            "compared_with": None if self.compared is None else aggregate_dict(self.compared),
+            "pairs": None if self.pairs is None else pairs_dict(self.pairs),
+            "output": self.output,
+            "bytes": self.size,
+            "seconds": self.seconds,
+        }
 
 
 def report_files(
@@ -131,18 +142,13 @@ def _target(output: str, options: ReportOptions, inputs: Sequence[InputFile]) ->
 
 
 def _require_packages() -> None:
-    """Find out that a package is missing before files are read and not after."""
-    from importlib.util import find_spec
-
-    from classifier.errors import DependencyError
-    from classifier.report.charts import INSTALL
-
-    missing = [name for name in ("vl_convert", "jinja2") if find_spec(name) is None]
-    if missing:
-        raise DependencyError(
-            f"The page of branching report needs {' and '.join(missing)}, which {'are' if len(missing) > 1 else 'is'} "
-            f"not installed. Install it: {INSTALL}; without -o the report is shown here"
-        )
+    """Find out that a package is missing before files are read, and not after."""
+    for module, package in (("vl_convert", "vl-convert-python"), ("jinja2", "Jinja2")):
+        if find_spec(module) is None:
+            raise DependencyError(
+                f"The page of branching report needs {package}, which is not installed. Install it: pip "
+                "install 'branching-classifier[report]'; without -o the report is shown in the terminal"
+            )
 
 
 def _page(
@@ -170,5 +176,3 @@ def _write(target: OutputTarget, page: str) -> int:
         file.discard()
         raise
     return size
-
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -121,7 +122,7 @@ def read_samples(
     numbers
         The numbers of the rows, counted from 0 over all files.
     aggregate
-        The rows' scores, and where their traces are.
+        Says where the traces of the rows are.
 
     Returns
     -------
@@ -129,8 +130,39 @@ def read_samples(
         The rows by their numbers.
     """
     return {
-        number: _sample(place, row, number, aggregate) for number, place, row in _rows_at(sources, set(numbers))
+        number: sample_of(place, row, aggregate.row_options)
+        for number, place, row in _rows_at(sources, set(numbers))
     }
+
+
+def sample_of(place: str, row: Mapping[str, Any], options: RowOptions) -> Sample:
+    """Make a sample of a row.
+
+    Parameters
+    ----------
+    place
+        What to call it.
+    row
+        The row with its score columns, of which the rate is no null.
+    options
+        Where its traces are.
+    """
+    own = {name: value for name, value in row.items() if name not in ADDED_COLUMNS}
+    texts = [trace.text for trace in traces_of(own, options)]
+    steps = row.get(STEPS) or []
+    parts = _by_trace(steps)
+    fits = len(parts) == len(texts)
+    limit = SHOWN_CHARACTERS // max(1, len(texts))
+    return Sample(
+        place=place,
+        rate=row["branch_rate"],
+        branch_count=row.get("branch_count") or 0,
+        step_count=row.get("step_count") or 0,
+        characters=sum(map(len, texts)),
+        columns=_short_values(own, texts),
+        traces=[pieces_of(text, parts[index] if fits else [], limit) for index, text in enumerate(texts)],
+        strip=strip_of(steps),
+    )
 
 
 def pieces_of(text: str, steps: Sequence[Mapping[str, Any]], limit: int = SHOWN_CHARACTERS) -> list[Piece]:
@@ -177,7 +209,7 @@ def strip_of(steps: Sequence[Mapping[str, Any]], cells: int = STRIP_CELLS) -> li
     count = min(cells, len(steps))
     edges = [round(at * len(steps) / count) for at in range(count + 1)]
     strip = []
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges):
         best = max(steps[start:end], key=lambda step: step["probability"])
         strip.append(Cell(best["kind"], best["probability"]))
     return strip
@@ -225,27 +257,6 @@ def _batches(source: InputFile) -> Iterator[tuple[int, Any, Any]]:
         )
 
 
-def _sample(place: str, row: dict[str, Any], number: int, aggregate: Aggregate) -> Sample:
-    own = {name: value for name, value in row.items() if name not in ADDED_COLUMNS}
-    texts = [trace.text for trace in traces_of(own, aggregate.row_options)]
-    steps = row.get(STEPS) or []
-    parts = _by_trace(steps)
-    fits = len(parts) == len(texts)
-    limit = SHOWN_CHARACTERS // max(1, len(texts))
-    return Sample(
-        place=place,
-        rate=float(aggregate.rates[number]),
-        branch_count=int(aggregate.branch_counts[number]),
-        step_count=int(aggregate.step_counts[number]),
-        characters=sum(map(len, texts)),
-        columns=_short_values(own, texts),
-        traces=[
-            pieces_of(text, parts[index] if fits else [], limit) for index, text in enumerate(texts)
-        ],
-        strip=strip_of(steps),
-    )
-
-
 def _by_trace(steps: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
     """Part the steps of a row into those of its traces, each of which begins with lower offsets again."""
     parts: list[list[Mapping[str, Any]]] = []
@@ -266,7 +277,7 @@ def _fit(text: str, steps: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _chosen(steps: Sequence[Mapping[str, Any]], limit: int) -> set[int]:
-    """Choose which steps of a long trace to show: the first, the last, the likeliest branches and their like."""
+    """Choose what to show of a long trace: first and last step, the likeliest branches and those beside."""
     order = sorted(range(len(steps)), key=lambda index: -steps[index]["probability"])
     around = [beside for index in order for beside in (index, index - 1, index + 1)]
     shown: set[int] = set()

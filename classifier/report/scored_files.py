@@ -19,9 +19,11 @@ from classifier.kinds import KINDS
 from classifier.traces import Trace, read_traces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from classifier.row_stream import RowOptions
+
+    Batches = Generator[tuple[RowBatch, dict[str, pa.Array[Any]]], None, None]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -114,7 +116,7 @@ def traces_of(row: object, options: RowOptions) -> tuple[Trace, ...]:
         return ()
 
 
-def _parquet(source: InputFile) -> Iterator[tuple[RowBatch, dict[str, pa.Array[Any]]]]:
+def _parquet(source: InputFile) -> Batches:
     for table, numbers, share in read_parquet_tables(source, _LIMITS):
         if "branch_rate" not in table.schema.names:
             raise _unscored(source, table.schema.names)
@@ -125,7 +127,7 @@ def _parquet(source: InputFile) -> Iterator[tuple[RowBatch, dict[str, pa.Array[A
         yield RowBatch(source, rows, numbers, table=table, share_read=share), columns
 
 
-def _json(source: InputFile) -> Iterator[tuple[RowBatch, dict[str, pa.Array[Any]]]]:
+def _json(source: InputFile) -> Batches:
     scored = False
     for batch in read_batches(source, _LIMITS):
         readable = [row for row in batch.rows if isinstance(row, dict)]
@@ -167,7 +169,7 @@ def _checked(batch: RowBatch, columns: dict[str, pa.Array[Any]]) -> ScoredBatch:
         if column is None:
             if name == STEPS:
                 continue
-            column = pa.nulls(len(batch.rows), COLUMN_TYPES[name])
+            column = pa.array([None] * len(batch.rows), type=COLUMN_TYPES[name])
         try:
             arrays[name] = column.cast(COLUMN_TYPES[name])
         except pa.ArrowException as error:

@@ -36,8 +36,8 @@ def scored_by(aggregate: Aggregate) -> str:
         )
     if aggregate.unknown_provenance:
         said.append(
-            f"Nothing says which model scored {', '.join(aggregate.unknown_provenance)}: whether the rates can "
-            "be compared is for you to know."
+            f"Nothing says which model scored {', '.join(aggregate.unknown_provenance)}: "
+            "whether the rates can be compared is for you to know."
         )
     return " ".join(said)
 
@@ -79,8 +79,8 @@ def length_verdict(figures: LengthFigures, plans: Sequence[KeepPlan]) -> str:
     if plan is None or plan.length_overlap is None:
         return said
     return (
-        f"{said} Of the {plan.dropped:,} rows that keeping {plan.keep:.0%} drops, a length filter that drops as "
-        f"many would drop {plan.length_overlap:.0%}; chance alone gives {1 - plan.keep:.0%}."
+        f"{said} Of the {plan.dropped:,} rows that keeping {plan.keep:.0%} drops, a length filter that drops "
+        f"as many would drop {plan.length_overlap:.0%}; chance alone gives {1 - plan.keep:.0%}."
     )
 
 
@@ -100,8 +100,10 @@ def step_figures(aggregate: Aggregate) -> str:
 def pair_verdict(pairs: Pairs, names: Sequence[str]) -> str:
     """Say which of two files branches more on the same problems."""
     mean = float(pairs.differences.mean())
-    said = f"On the {len(pairs.keys):,} problems in both, the mean rate is {pairs.left.mean():.3f} in {names[0]} "
-    said += f"and {pairs.right.mean():.3f} in {names[1]}: a difference of {mean:+.3f}"
+    said = (
+        f"On the {len(pairs.keys):,} problems in both, the mean rate is {pairs.left.mean():.3f} in "
+        f"{names[0]} and {pairs.right.mean():.3f} in {names[1]}: a difference of {mean:+.3f}"
+    )
     if pairs.interval is None:
         return f"{said}."
     low, high = pairs.interval
