@@ -124,14 +124,15 @@ def exit_codes(ctx: Context) -> Iterator[None]:
     except RowError as error:
         raise _failure(str(error), SOME_ROWS_FAILED) from error
     except BranchingError as error:
-        raise _failure(str(error), WRONG_CALL) from error
+        raise _failure(_with_notes(str(error), error), WRONG_CALL) from error
     except ModuleNotFoundError as error:
         plugin = _PLUGINS.get(ctx.invoked_subcommand or "")
         if plugin is None:
             raise
         raise _failure(str(_missing(plugin, error)), WRONG_CALL) from error
     except KeyboardInterrupt as error:
-        raise _failure("Stopped before the end; no output was left behind", INTERRUPTED) from error
+        message = _with_notes("Stopped before the end; no output was left behind", error)
+        raise _failure(message, INTERRUPTED) from error
     except BrokenPipeError as error:
         # Whoever read standard output wants no more, as `head` does: no reason to complain.
         raise typer.Exit(_BROKEN_PIPE) from error
@@ -142,6 +143,10 @@ def _missing(plugin: PluginCommand, error: ModuleNotFoundError) -> DependencyErr
         f"branching {plugin.name} needs the package {error.name}, which is not installed. Install it: "
         f"{plugin.advice}"
     )
+
+
+def _with_notes(message: str, error: BaseException) -> str:
+    return ". ".join([message, *getattr(error, "__notes__", [])])
 
 
 def _failure(message: str, code: int) -> typer.Exit:

@@ -29,6 +29,10 @@ def print_score_summary(summary: ScoreSummary) -> None:
         f"Scored {counts.scored:,} of {counts.rows:,} rows in {summary.seconds:.1f} s{speed}: "
         f"{summary.output}"
     ]
+    if len(summary.attempts) > 1:
+        lines.append(
+            f"Of these, {counts.rows - summary.attempts[-1]:,} rows were scored before this run was stopped"
+        )
     if counts.scored:
         lines.append(f"Mean branch rate {counts.rate_sum / counts.scored:.4f}; {_model(summary.provenance)}")
     if summary.json_text_columns:

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from classifier.errors import OptionError, RowError, RowFormatError
 from classifier.files import ADDED_COLUMNS, RAW_COLUMN, BatchLimits, InputFile, Row, RowBatch, read_batches
 from classifier.files.explode import explode
+from classifier.files.manifest import put_in_place
 from classifier.files.rows import refuse_scored
 from classifier.overlap import WriteBehind
 from classifier.traces import read_traces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from classifier.files.inputs import Format
-    from classifier.files.provenance import Provenance
+    from classifier.files.manifest import Manifest, Provenance
+    from classifier.files.outputs import FinishedFile
     from classifier.files.tables import TablePlan
     from classifier.files.writers import RowWriter
     from classifier.progress import Progress
@@ -227,8 +229,12 @@ Written = tuple["RowWriter", RowBatch, list[dict[str, Any]]]
 """A writer, rows for it, and the columns to add to them."""
 
 
+Described = tuple["RowWriter", "Callable[[FinishedFile], Manifest | None]"]
+"""A writer, and what makes the manifest of its output; None for no manifest."""
+
+
 @contextmanager
-def written(*writers: RowWriter) -> Iterator[WriteBehind[Written]]:
+def written(*outputs: Described) -> Iterator[WriteBehind[Written]]:
     """Write in the background; all outputs appear at the end, or none on any error.
 
     Yields
@@ -240,11 +246,11 @@ def written(*writers: RowWriter) -> Iterator[WriteBehind[Written]]:
     try:
         yield behind
         behind.finish()
-        for writer in writers:
-            writer.commit()
+        for writer, describe in outputs:
+            put_in_place(writer, describe)
     except BaseException:
         behind.stop()
-        for writer in writers:
+        for writer, _ in outputs:
             writer.discard()
         raise
 

@@ -131,7 +131,7 @@ def test_no_scores(branching: CommandLine, tmp_path: Path, name: str, output: st
     expected = [ROWS[number] for number in lowest(5, range(10))]
     assert [{key: row[key] for key in row if row[key] is not None} for row in rows[:-1]] == expected
     assert {key: value for key, value in rows[-1].items() if value is not None} == {"branch_raw": "{oops"}
-    assert not (tmp_path / "out.jsonl.provenance.json").exists()
+    assert not (tmp_path / "out.jsonl.manifest.json").exists()
 
 
 BAD_ROWS: list[str | dict[str, Any]] = [{"trace": "Good."}, "{oops", {"trace": None}, {"trace": "Fine."}]

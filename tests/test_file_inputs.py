@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import os
 import threading
 from pathlib import Path
@@ -15,7 +16,7 @@ import zstandard
 from classifier.batch import ScoreOptions, score_files
 from classifier.errors import InputFileError, OptionError
 from classifier.files import BatchLimits, find_inputs, read_batches
-from classifier.files.provenance import read_provenance
+from classifier.files.manifest import read_provenance
 from classifier.row_stream import RowOptions
 from tests.fake_scorer import fake_rate, loader, names_in, read_lines, refuse_to_load, score, write_lines
 
@@ -37,13 +38,13 @@ def test_a_folder_stands_for_its_traces(tmp_path: Path) -> None:
     touch(
         tmp_path, "b.jsonl", "a.parquet", "sub/c.jsonl.gz", "sub/d.ndjson.zst", "e.json", "notes.txt", "f.gz"
     )
-    touch(tmp_path, ".hidden.jsonl", "_temporary/g.jsonl", ".cache/h.parquet", "b.jsonl.provenance.json")
+    touch(tmp_path, ".hidden.jsonl", "_temporary/g.jsonl", ".cache/h.parquet", "b.jsonl.manifest.json")
     (tmp_path / "folder.jsonl").mkdir()
     assert names(tmp_path) == ["a.parquet", "b.jsonl", "c.jsonl.gz", "d.ndjson.zst"]
 
 
 def test_json_documents_of_a_folder_count_where_it_has_nothing_else(tmp_path: Path) -> None:
-    touch(tmp_path, "b.json", "a.json.gz", "a.jsonl.provenance.json")
+    touch(tmp_path, "b.json", "a.json.gz", "a.jsonl.manifest.json")
     assert names(tmp_path) == ["a.json.gz", "b.json"]
 
 
@@ -165,11 +166,13 @@ def test_truncated_compressed_files(tmp_path: Path, ending: str) -> None:
         source.write_bytes(data[:kept])
         with pytest.raises(InputFileError, match=rf"in\.jsonl\.{ending} is damaged or ends early.*again"):
             score([source], tmp_path / "out.jsonl")
-        assert names_in(tmp_path) == {source.name}
+        assert names_in(tmp_path) <= {source.name, ".out.jsonl.journal"}
+    source.write_bytes(data)
+    assert score([source], tmp_path / "out.jsonl").counts.rows == 5000
     source.write_bytes(data[:1000] + b"\0\0\0\0" + data[1004:])
     with pytest.raises(InputFileError, match=r"is damaged or ends early"):
         score([source], tmp_path / "out.parquet")
-    assert names_in(tmp_path) == {source.name}
+    assert names_in(tmp_path) == {source.name, "out.jsonl", "out.jsonl.manifest.json"}
 
 
 @pytest.mark.parametrize("name", ["in.jsonl.gz", "in.gz", "in.jsonl.zst", "in.zst", "in.jsonl"])
@@ -292,7 +295,7 @@ def test_a_scored_row_that_turns_up_late(tmp_path: Path) -> None:
     limits = BatchLimits(rows=2)
     with pytest.raises(OptionError, match=r"in\.jsonl line 5 already has the column step_count\. Give"):
         score([tmp_path / "in.jsonl"], tmp_path / "out.jsonl", rows=RowOptions(limits=limits))
-    assert names_in(tmp_path) == {"in.jsonl"}
+    assert names_in(tmp_path) == {"in.jsonl", ".out.jsonl.journal"}
 
 
 def test_overwriting_columns_keeps_the_rest_of_the_line(tmp_path: Path) -> None:
@@ -305,12 +308,12 @@ def test_overwriting_columns_keeps_the_rest_of_the_line(tmp_path: Path) -> None:
 def test_provenance_is_only_believed_where_it_fits(tmp_path: Path) -> None:
     source = write_lines(tmp_path / "in.jsonl", [{"trace": "One."}])
     score_files([str(source)], str(tmp_path / "out.jsonl"), loader(), ScoreOptions())
-    beside = tmp_path / "out.jsonl.provenance.json"
+    beside = tmp_path / "out.jsonl.manifest.json"
     (scored,) = find_inputs([str(tmp_path / "out.jsonl")])
     found = read_provenance(scored)
     assert found is not None
     assert found["model"]["name"] == "fake"
-    assert found["rows"] == 1
+    assert json.loads(beside.read_text())["rows"] == 1
     for text in ("[1]", "{oops", '{"model": "fake"}'):
         beside.write_text(text)
         assert read_provenance(scored) is None

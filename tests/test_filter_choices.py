@@ -16,7 +16,6 @@ from tests.fake_scorer import (
     fake_columns,
     fake_rate,
     loader,
-    names_in,
     read_lines,
     write_lines,
 )
@@ -168,14 +167,14 @@ def test_scores_of_an_unknown_model(branching: CommandLine, tmp_path: Path, scor
     result = branching("filter", scored_source, "-o", tmp_path / "out.jsonl", "--max-rate", "0.5")
     assert result.code == 0
     assert f"Nothing says which model scored {scored_source}" in result.stderr
-    assert names_in(tmp_path) == {"scored.jsonl", "out.jsonl"}
+    assert json.loads((tmp_path / "out.jsonl.manifest.json").read_text())["provenance"] is None
 
 
 def test_filtered_lines_know_their_model(branching: CommandLine, tmp_path: Path, source: Path) -> None:
     assert branching("filter", source, "-o", tmp_path / "out.jsonl", "--keep", "0.5").code == 0
-    provenance = json.loads((tmp_path / "out.jsonl.provenance.json").read_text())
-    assert provenance["rows"] == 50
-    assert provenance["selection"]["max_rate"] == sorted(RATES)[49]
+    manifest = json.loads((tmp_path / "out.jsonl.manifest.json").read_text())
+    assert manifest["rows"] == 50
+    assert manifest["provenance"]["selection"]["max_rate"] == sorted(RATES)[49]
     again = branching("filter", tmp_path / "out.jsonl", "-o", tmp_path / "again.jsonl", "--keep", "0.5")
     assert "Scores by model fake 1" in again.stderr
 

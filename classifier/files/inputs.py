@@ -19,8 +19,8 @@ from classifier.errors import InputFileError
 STANDARD_STREAM: Final = "-"
 """What stands for standard input or output on the command line."""
 
-PROVENANCE_ENDING: Final = ".provenance.json"
-"""How the file ends that stands beside scored JSON lines and says which model scored them."""
+MANIFEST_ENDING: Final = ".manifest.json"
+"""How the file ends that stands beside an output and says what it holds and which model scored it."""
 
 READ_ERRORS: Final = (OSError, EOFError, zlib.error, zstandard.ZstdError)
 """What reading a damaged or unreadable stream raises."""
@@ -246,7 +246,7 @@ def _in_folder(folder: Path) -> list[InputFile]:
     for path in sorted(folder.rglob("*")):
         known = format_of(path.name)
         hidden = any(part[0] in "._" for part in path.relative_to(folder).parts)
-        if known is None or hidden or path.name.endswith(PROVENANCE_ENDING) or not path.is_file():
+        if known is None or hidden or path.name.endswith(MANIFEST_ENDING) or not path.is_file():
             continue
         found[known[0] == "json"].append(path)
     chosen = found[False] or found[True]

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import errno
+import glob
 import gzip
+import hashlib
 import io
 import os
 import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 import zstandard
 
 from classifier.errors import OutputFileError
-from classifier.files.inputs import STANDARD_STREAM, Format, InputFile, format_of
+from classifier.files.inputs import MANIFEST_ENDING, STANDARD_STREAM, Format, InputFile, format_of
 
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _KNOWN: Final = ".jsonl, .jsonl.gz, .jsonl.zst or .parquet"
 
 
@@ -44,22 +47,42 @@ class OutputTarget:
     compression: str | None
 
 
-def plan_output(name: str, *, overwrite: bool, inputs: Sequence[InputFile]) -> OutputTarget:
+@dataclass(frozen=True, slots=True)
+class FinishedFile:
+    """What a complete output holds.
+
+    Parameters
+    ----------
+    rows, bytes
+        How many there are.
+    sha256
+        Of the bytes, in hexadecimal.
+    """
+
+    rows: int
+    bytes: int
+    sha256: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as JSON can hold them."""
+        return asdict(self)
+
+
+def plan_output(name: str, *, inputs: Sequence[InputFile]) -> OutputTarget:
     """Check that an output can be written, without touching it.
 
     Parameters
     ----------
     name
         A path whose ending names the format, or "-" for JSON lines on standard output.
-    overwrite
-        Whether a file that exists may be replaced.
     inputs
         The inputs, of which the output must be none.
 
     Raises
     ------
     OutputFileError
-        If the ending is not known, the file exists or is an input, or its folder cannot be written to.
+        If the ending is not known, the file is an input or no regular file, or its folder cannot be written
+        to.
     """
     if name == STANDARD_STREAM:
         return OutputTarget("standard output", None, "jsonl", None)
@@ -74,18 +97,57 @@ def plan_output(name: str, *, overwrite: bool, inputs: Sequence[InputFile]) -> O
         raise OutputFileError(
             f"{name} cannot be written: there is no folder {Path(name).parent}. Create it with mkdir -p"
         )
-    if path.exists():
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise OutputFileError(
-                f"{name} is no regular file, and only such a one can be replaced: name another"
-            )
-        if not overwrite:
-            raise OutputFileError(f"{name} exists: give --overwrite to replace it, or another name")
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        raise OutputFileError(f"{name} is no regular file, and only such a one can be replaced: name another")
     if not os.access(path.parent, os.W_OK):
         raise OutputFileError(
             f"{name} cannot be written: permission denied in the folder {Path(name).parent}"
         )
     return OutputTarget(name, path, known[0], known[1])
+
+
+def refuse_existing(target: OutputTarget) -> None:
+    """Refuse an output that exists.
+
+    Raises
+    ------
+    OutputFileError
+        If there is a file of that name.
+    """
+    if target.path is not None and target.path.exists():
+        raise OutputFileError(f"{target.name} exists: give --overwrite to replace it, or another name")
+
+
+def remove_leftovers(output: Path) -> None:
+    """Remove the temporary files of an output and its manifest that a killed run left behind."""
+    for name in (output.name, output.name + MANIFEST_ENDING):
+        for path in output.parent.glob(f".{glob.escape(name)}.{'[0-9a-f]' * 8}.tmp"):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_errors(name: str) -> Iterator[None]:
+    """Put what the system says about a file that cannot be written into words.
+
+    Parameters
+    ----------
+    name
+        What messages call the file.
+
+    Raises
+    ------
+    OutputFileError
+        In place of an OSError; a broken pipe stays what it is.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        advice = "Free some space" if error.errno in _NO_ROOM else "Check its folder"
+        raise OutputFileError(
+            f"{name} cannot be written: {error.strerror or error}. {advice} and start again"
+        ) from error
 
 
 class NewFile(io.BufferedIOBase):
@@ -110,7 +172,8 @@ class NewFile(io.BufferedIOBase):
         self._file: BinaryIO
         # A pipe cannot tell its position, so the bytes are counted here.
         self._size = 0
-        with self._explained():
+        self._digest = hashlib.sha256()
+        with write_errors(self._target.name):
             if target.path is None:
                 self._file = open(1, "wb", closefd=False)  # noqa: SIM115 - closed by commit or discard
             else:
@@ -131,28 +194,42 @@ class NewFile(io.BufferedIOBase):
         """Write all of some bytes."""
         if self._discarding:
             return len(data)
-        with self._explained():
+        with write_errors(self._target.name):
             count = self._file.write(data)
+        self._digest.update(data)
         self._size += count
         return count
 
     def flush(self) -> None:
         """Hand what was written to the system."""
         if not self._discarding and not self._file.closed:
-            with self._explained():
+            with write_errors(self._target.name):
                 self._file.flush()
 
     def tell(self) -> int:
         """Tell how many bytes were written."""
         return 0 if self._discarding else self._size
 
+    def finish(self, rows: int) -> FinishedFile:
+        """Hand the whole content to the disk, and return what it is.
+
+        Parameters
+        ----------
+        rows
+            How many rows were written.
+        """
+        self.flush()
+        if self._temporary is not None:
+            with write_errors(self._target.name):
+                os.fsync(self._file.fileno())
+        return FinishedFile(rows, self._size, self._digest.hexdigest())
+
     def commit(self) -> None:
-        """Put the content in its final place, safe from a power cut."""
-        with self._explained():
+        """Put the finished content in its final place, safe from a power cut."""
+        with write_errors(self._target.name):
             self._file.flush()
             if self._temporary is None or self._target.path is None:
                 return
-            os.fsync(self._file.fileno())
             self._file.close()
             self._temporary.replace(self._target.path)
             self._discarding = True
@@ -170,25 +247,13 @@ class NewFile(io.BufferedIOBase):
         if self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            advice = "Free some space" if error.errno == errno.ENOSPC else "Check its folder"
-            raise OutputFileError(
-                f"{self._target.name} cannot be written: {error.strerror or error}. {advice} and start "
-                "again; nothing was left behind"
-            ) from error
-
 
 class LineFile:
     """Write lines of text, compressed if the target's name says so."""
 
     def __init__(self, target: OutputTarget) -> None:
         self._file = NewFile(target)
+        self._rows = 0
         try:
             self._stream = _compressed(self._file, target.compression)
         except BaseException:
@@ -199,17 +264,17 @@ class LineFile:
         """Write lines."""
         if lines:
             self._stream.write(("\n".join(lines) + "\n").encode())
+            self._rows += len(lines)
 
     def flush(self) -> None:
         """Hand what was written to the reader at the other end."""
         self._stream.flush()
 
-    def finish(self) -> int:
-        """Write what is left, and return the size."""
+    def finish(self) -> FinishedFile:
+        """Write what is left, and return what the file holds."""
         if self._stream is not cast(BinaryIO, self._file):
             self._stream.close()
-        self._file.flush()
-        return self._file.tell()
+        return self._file.finish(self._rows)
 
     def commit(self) -> None:
         """Put the finished file in its place."""

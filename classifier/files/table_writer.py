@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from classifier.columns import COLUMN_TYPES
-from classifier.files.outputs import NewFile, OutputTarget
-from classifier.files.provenance import Provenance, with_provenance
+from classifier.files.manifest import Provenance, with_provenance
+from classifier.files.outputs import FinishedFile, NewFile, OutputTarget
 from classifier.files.tables import own_columns
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ class TableWriter:
     def __init__(
         self, target: OutputTarget, plan: TablePlan, columns: Sequence[str], provenance: Provenance | None
     ) -> None:
-        self._target = target
+        self.target = target
         self._plan = plan
         self._columns = list(columns)
         self._metadata = with_provenance(plan.schema.metadata, provenance)
         self._waiting: list[pa.RecordBatch] = []
-        self._waiting_rows = self._waiting_bytes = 0
+        self._rows = self._waiting_rows = self._waiting_bytes = 0
         self._file = NewFile(target)
         self._schema, self._writer = self._start(self._file)
 
@@ -65,15 +65,20 @@ class TableWriter:
         ]
         table = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
         self._waiting.append(table)
+        self._rows += table.num_rows
         self._waiting_rows += table.num_rows
         self._waiting_bytes += table.nbytes
         if self._waiting_rows >= _GROUP_ROWS or self._waiting_bytes >= _GROUP_BYTES:
             self._write_group()
 
-    def commit(self) -> None:
-        """Put the complete output in its place."""
+    def finish(self) -> FinishedFile:
+        """Write what is left, and return what the output holds."""
         self._write_group()
         self._writer.close()
+        return self._file.finish(self._rows)
+
+    def commit(self) -> None:
+        """Put the finished output in its place."""
         self._file.commit()
 
     def discard(self) -> None:
@@ -107,7 +112,7 @@ class TableWriter:
         self._columns.insert(at, "branch_rates")
         at += len(self._plan.schema)
         try:
-            self._file = NewFile(self._target)
+            self._file = NewFile(self.target)
             self._schema, self._writer = self._start(self._file)
             field = self._schema.field(at)
             with pq.ParquetFile(old.path or "") as written:

@@ -5,26 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from classifier.errors import RowFormatError
-from classifier.files.inputs import PROVENANCE_ENDING
 from classifier.files.jsonl import dump, with_members, without_members
-from classifier.files.outputs import LineFile, NewFile, OutputTarget
-from classifier.files.provenance import Provenance, provenance_path
+from classifier.files.outputs import FinishedFile, LineFile, OutputTarget
 from classifier.files.rows import ADDED_COLUMNS, RAW_COLUMN, Row, RowBatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from classifier.files.manifest import Provenance
     from classifier.files.tables import TablePlan
 
 
 class RowWriter(Protocol):
     """Writes rows in order; the output appears when it is committed."""
 
+    target: OutputTarget
+
     def write(self, batch: RowBatch, added: Sequence[dict[str, Any]]) -> None:
         """Write some rows, each with its added columns in place of earlier ones."""
 
+    def finish(self) -> FinishedFile:
+        """Write what is left, and return what the output holds."""
+
     def commit(self) -> None:
-        """Put the complete output in its place."""
+        """Put the finished output in its place."""
 
     def discard(self) -> None:
         """Leave nothing behind."""
@@ -37,14 +41,10 @@ class JsonWriter:
     ----------
     target
         Where they go.
-    provenance
-        What scored them; goes into a file beside the output. None writes no such file.
     """
 
-    def __init__(self, target: OutputTarget, provenance: Provenance | None) -> None:
-        self._target = target
-        self._provenance = provenance
-        self._rows = 0
+    def __init__(self, target: OutputTarget) -> None:
+        self.target = target
         self._file = LineFile(target)
 
     def write(self, batch: RowBatch, added: Sequence[dict[str, Any]]) -> None:
@@ -62,31 +62,16 @@ class JsonWriter:
                 for row, line, columns in zip(batch.rows, batch.lines, added, strict=True)
             ]
         self._file.write(lines)
-        self._rows += len(lines)
-        if self._target.path is None:
+        if self.target.path is None:
             self._file.flush()
 
+    def finish(self) -> FinishedFile:
+        """Write what is left, and return what the output holds."""
+        return self._file.finish()
+
     def commit(self) -> None:
-        """Put the complete output in its place, and what scored it beside it."""
-        size = self._file.finish()
-        if self._target.path is None:
-            self._file.commit()
-            return
-        beside = provenance_path(self._target.path)
-        if self._provenance is None:
-            beside.unlink(missing_ok=True)
-            self._file.commit()
-            return
-        note = NewFile(OutputTarget(f"{self._target.name}{PROVENANCE_ENDING}", beside, "json", None))
-        try:
-            note.write((dump({**self._provenance, "rows": self._rows, "bytes": size}) + "\n").encode())
-            note.flush()
-            beside.unlink(missing_ok=True)
-            self._file.commit()
-            note.commit()
-        except BaseException:
-            note.discard()
-            raise
+        """Put the finished output in its place."""
+        self._file.commit()
 
     def discard(self) -> None:
         """Leave nothing behind."""
@@ -110,10 +95,10 @@ def open_writer(
     columns
         The columns that are added to each row; may be none.
     provenance
-        What scored the rows.
+        What scored the rows; goes into Parquet's metadata.
     """
     if plan is None:
-        return JsonWriter(target, provenance)
+        return JsonWriter(target)
     from classifier.files.table_writer import TableWriter
 
     return TableWriter(target, plan, columns, provenance)

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from classifier.errors import InputFileError, OptionError, OutputFileError, RowError
 from classifier.files import Row, RowBatch, find_inputs
-from classifier.files.provenance import Provenance, common_provenance
+from classifier.files.manifest import Provenance, common_provenance
 from classifier.filtering.existing_scores import Added, existing_scores, has_scores
 from classifier.overlap import read_ahead
 from classifier.row_stream import LoadedScorer, RowCounts, read_rows, score_rows

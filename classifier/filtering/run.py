@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from classifier.errors import OptionError, OutputFileError
 from classifier.files import ADDED_COLUMNS, SCORE_COLUMNS, OutputTarget, plan_output
+from classifier.files.locks import locked
+from classifier.files.outputs import refuse_existing
 from classifier.files.writers import RowWriter, open_writer
 from classifier.filtering.rated_rows import RatedRows
 from classifier.filtering.summary import FilterPreview, FilterSummary
@@ -18,7 +20,8 @@ from classifier.selection_report import DEFAULT_FRACTIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from classifier.files.provenance import Provenance
+    from classifier.files.manifest import Manifest, Provenance
+    from classifier.files.outputs import FinishedFile
     from classifier.filtering.options import FilterOptions
     from classifier.row_stream import LoadedScorer
 
@@ -65,14 +68,14 @@ def filter_files(
         raise OptionError("Nothing says what to keep: give --keep, --max-rate or --best-of")
     began = time.perf_counter()
     progress = progress or Progress()
-    with RatedRows(inputs, options, progress) as run:
-        targets = [
-            plan_output(name, overwrite=options.overwrite, inputs=run.sources)
-            for name in (output, dropped)
-            if name is not None
-        ]
+    with RatedRows(inputs, options, progress) as run, ExitStack() as held:
+        targets = [plan_output(name, inputs=run.sources) for name in (output, dropped) if name is not None]
         if len(targets) == 2 and targets[0].path == targets[1].path:
             raise OutputFileError(f"{output} is to hold the kept and the dropped rows: give them two names")
+        held.enter_context(locked(*targets))
+        if not options.overwrite:
+            for target in targets:
+                refuse_existing(target)
         run.rate(load_scorer)
         kept, tally, rule = run.decide()
         provenance = None if run.provenance is None else {**run.provenance, "selection": rule}
@@ -80,7 +83,12 @@ def filter_files(
         columns = shown if options.scores else []
         writers = _open_writers(run, targets, columns, provenance, progress)
         progress.start("Writing", run.sources)
-        with written(*reversed(writers)) as behind:
+
+        def describe(finished: FinishedFile) -> Manifest | None:
+            # Without scores there is no need to say whose scores they are.
+            return {**finished.to_dict(), "provenance": provenance} if columns else None
+
+        with written(*((writer, describe) for writer in reversed(writers))) as behind:
             for batch, added, flags in run.again(kept):
                 for writer, flag in zip(writers, (1, 0), strict=False):
                     indices = [index for index, is_kept in enumerate(flags) if is_kept == flag]
@@ -162,9 +170,7 @@ def _open_writers(
     with ExitStack() as opened:
         for target in targets:
             plan = make_plan(run.sources, target.format, run.options.rows, ADDED_COLUMNS, progress)
-            # JSON lines without scores need no file beside them that says whose scores they are.
-            stated = provenance if columns or plan is not None else None
-            writers.append(open_writer(target, plan, columns, stated))
+            writers.append(open_writer(target, plan, columns, provenance))
             opened.callback(writers[-1].discard)
         opened.pop_all()
     return writers

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from classifier.files.provenance import Provenance
+    from classifier.files.manifest import Provenance
     from classifier.row_stream import RowCounts
     from classifier.selection import KeepPlan, SelectionReport
 

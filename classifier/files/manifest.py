@@ -1,0 +1,151 @@
+"""What an output holds and what scored it: a manifest beside the file, and Parquet's metadata inside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from classifier.errors import InputFileError
+from classifier.files.inputs import MANIFEST_ENDING
+from classifier.files.outputs import FinishedFile, NewFile, OutputTarget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from classifier.files.inputs import InputFile
+    from classifier.files.writers import RowWriter
+
+METADATA_KEY: Final = b"branching"
+"""The key of the provenance in Parquet schema metadata."""
+
+Provenance = dict[str, Any]
+"""Model, versions and options: what the scores of a file come from."""
+
+Manifest = dict[str, Any]
+"""Rows, bytes and SHA-256 of a file, with the provenance of its scores."""
+
+
+def manifest_path(output: Path) -> Path:
+    """Return where the manifest of an output stands."""
+    return output.with_name(output.name + MANIFEST_ENDING)
+
+
+def read_manifest(output: Path) -> Manifest | None:
+    """Read the manifest of an output; None where there is none that can be read."""
+    try:
+        found = json.loads(manifest_path(output).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def put_in_place(writer: RowWriter, describe: Callable[[FinishedFile], Manifest | None]) -> None:
+    """Put a complete output in its place, and its manifest beside it.
+
+    Parameters
+    ----------
+    writer
+        Has written all rows.
+    describe
+        Is told what the output holds before it appears, and returns its manifest; None for no manifest.
+
+    Raises
+    ------
+    OutputFileError
+        If writing fails.
+    """
+    finished = writer.finish()
+    manifest = describe(finished)
+    if writer.target.path is None:
+        writer.commit()
+        return
+    beside = manifest_path(writer.target.path)
+    if manifest is None:
+        beside.unlink(missing_ok=True)
+        writer.commit()
+        return
+    note = NewFile(OutputTarget(f"{writer.target.name}{MANIFEST_ENDING}", beside, "json", None))
+    try:
+        note.write((json.dumps(manifest, ensure_ascii=False, indent=2) + "\n").encode())
+        note.finish(0)
+        # No manifest is better than one of another file, should the machine stop in between.
+        beside.unlink(missing_ok=True)
+        writer.commit()
+        note.commit()
+    except BaseException:
+        note.discard()
+        raise
+
+
+def with_provenance(
+    metadata: Mapping[bytes, bytes] | None, provenance: Provenance | None
+) -> dict[bytes | str, bytes | str] | None:
+    """Return schema metadata with the provenance in place of an earlier one."""
+    merged: dict[bytes | str, bytes | str] = {
+        key: value for key, value in (metadata or {}).items() if key != METADATA_KEY
+    }
+    if provenance is not None:
+        merged[METADATA_KEY] = json.dumps(provenance, ensure_ascii=False).encode()
+    return merged or None
+
+
+def read_provenance(source: InputFile) -> Provenance | None:
+    """Read what scored a file; None where nothing says so.
+
+    The manifest of JSON lines counts only while their size is the one it states.
+    """
+    found: Any = None
+    if source.format == "parquet":
+        from classifier.files.parquet import parquet_schema  # JSON needs no pyarrow
+
+        try:
+            found = json.loads((parquet_schema(source).metadata or {}).get(METADATA_KEY, b"null"))
+        except ValueError:
+            return None
+    elif source.path is not None:
+        manifest = read_manifest(source.path) or {}
+        found = manifest.get("provenance") if manifest.get("bytes") == source.size else None
+    return found if isinstance(found, dict) and isinstance(found.get("model"), dict) else None
+
+
+def common_provenance(sources: Sequence[InputFile]) -> tuple[Provenance | None, list[str]]:
+    """Read what scored some files, which must be the same for all.
+
+    Returns
+    -------
+    tuple
+        The provenance, None where no file states one, and the names of the files that state none.
+
+    Raises
+    ------
+    InputFileError
+        If two files were scored by different models or precisions.
+    """
+    first: tuple[InputFile, Provenance] | None = None
+    unknown: list[str] = []
+    for source in sources:
+        found = read_provenance(source)
+        if found is None:
+            unknown.append(source.name)
+        elif first is None:
+            first = (source, found)
+        elif _identity(found) != _identity(first[1]):
+            raise InputFileError(
+                f"{first[0].name} was scored by {_shown(first[1])} and {source.name} by {_shown(found)}: "
+                "their rates cannot be compared. Score them with the same model: "
+                "branching score --overwrite-columns"
+            )
+    return None if first is None else first[1], unknown
+
+
+def _identity(provenance: Provenance) -> tuple[Any, Any]:
+    return provenance["model"].get("sha256"), provenance["model"].get("precision")
+
+
+def _shown(provenance: Provenance) -> str:
+    model = provenance["model"]
+    return (
+        f"{model.get('name')} {model.get('version')} ({model.get('precision')}, "
+        f"SHA-256 {str(model.get('sha256'))[:12]}…)"
+    )
