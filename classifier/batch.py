@@ -143,7 +143,7 @@ def score_files(
     began = time.perf_counter()
     sources = find_inputs(inputs)
     try:
-        target = plan_output(output, inputs=sources)
+        target = plan_output(output, overwrite=True, inputs=sources)
         with locked(target), _resuming(sources, target) as journal:
             if not options.overwrite and not (target.path and journal.made(target.path)):
                 refuse_existing(target)

@@ -99,7 +99,7 @@ def test_a_folder_without_permission(tmp_path: Path, source: Path, monkeypatch: 
     inputs = find_inputs([str(source)])
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(OutputFileError, match=r"out\.jsonl cannot be written: permission denied in"):
-        plan_output(str(tmp_path / "out.jsonl"), inputs=inputs)
+        plan_output(str(tmp_path / "out.jsonl"), overwrite=False, inputs=inputs)
 
 
 def test_a_folder_that_takes_no_new_file(
@@ -108,7 +108,7 @@ def test_a_folder_that_takes_no_new_file(
     def refuse(path: Path, mode: str) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    target = plan_output(str(tmp_path / "out.jsonl"), inputs=[])
+    target = plan_output(str(tmp_path / "out.jsonl"), overwrite=False, inputs=[])
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(OutputFileError, match=r"out\.jsonl cannot be written: Read-only file system"):
         NewFile(target)

@@ -235,7 +235,7 @@ def children(start: Callable[[int], None]) -> Iterator[int]:
         yield number
 
 
-# Python from 3.12 on warns of forks beside threads; other tests may have left some, and the forks use none of them.
+# Python from 3.12 on warns of forks beside threads: other tests may have left some, and no fork uses them.
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
 def test_a_kill_at_every_step_on_the_disk(tmp_path: Path, source: Path, ending: str) -> None:
@@ -283,8 +283,8 @@ def test_a_summary_says_what_was_done_before(
         results.append(branching("score", source, "-o", tmp_path / "out.jsonl"))
     assert results[0].code == 130
     assert results[0].stderr == (
-        "Error: Stopped before the end; no output was left behind. 512 rows are scored; the same command goes "
-        "on from there\n"
+        "Error: Stopped before the end; no output was left behind. "
+        "512 rows are scored; the same command goes on from there\n"
     )
     assert results[1].code == 0
     assert "Of these, 512 rows were scored before this run was stopped" in results[1].stderr

@@ -68,21 +68,22 @@ class FinishedFile:
         return asdict(self)
 
 
-def plan_output(name: str, *, inputs: Sequence[InputFile]) -> OutputTarget:
+def plan_output(name: str, *, overwrite: bool, inputs: Sequence[InputFile]) -> OutputTarget:
     """Check that an output can be written, without touching it.
 
     Parameters
     ----------
     name
         A path whose ending names the format, or "-" for JSON lines on standard output.
+    overwrite
+        Whether a file that exists may be replaced.
     inputs
         The inputs, of which the output must be none.
 
     Raises
     ------
     OutputFileError
-        If the ending is not known, the file is an input or no regular file, or its folder cannot be written
-        to.
+        If the ending is not known, the file exists or is an input, or its folder cannot be written to.
     """
     if name == STANDARD_STREAM:
         return OutputTarget("standard output", None, "jsonl", None)
@@ -103,7 +104,10 @@ def plan_output(name: str, *, inputs: Sequence[InputFile]) -> OutputTarget:
         raise OutputFileError(
             f"{name} cannot be written: permission denied in the folder {Path(name).parent}"
         )
-    return OutputTarget(name, path, known[0], known[1])
+    target = OutputTarget(name, path, known[0], known[1])
+    if not overwrite:
+        refuse_existing(target)
+    return target
 
 
 def refuse_existing(target: OutputTarget) -> None:
@@ -211,7 +215,7 @@ class NewFile(io.BufferedIOBase):
         return 0 if self._discarding else self._size
 
     def finish(self, rows: int) -> FinishedFile:
-        """Hand the whole content to the disk, and return what it is.
+        """Hand the whole content to the system, and return what it is.
 
         Parameters
         ----------
@@ -219,17 +223,15 @@ class NewFile(io.BufferedIOBase):
             How many rows were written.
         """
         self.flush()
-        if self._temporary is not None:
-            with write_errors(self._target.name):
-                os.fsync(self._file.fileno())
         return FinishedFile(rows, self._size, self._digest.hexdigest())
 
     def commit(self) -> None:
-        """Put the finished content in its final place, safe from a power cut."""
+        """Put the content in its final place, safe from a power cut."""
         with write_errors(self._target.name):
             self._file.flush()
             if self._temporary is None or self._target.path is None:
                 return
+            os.fsync(self._file.fileno())
             self._file.close()
             self._temporary.replace(self._target.path)
             self._discarding = True

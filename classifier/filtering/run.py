@@ -69,7 +69,11 @@ def filter_files(
     began = time.perf_counter()
     progress = progress or Progress()
     with RatedRows(inputs, options, progress) as run, ExitStack() as held:
-        targets = [plan_output(name, inputs=run.sources) for name in (output, dropped) if name is not None]
+        targets = [
+            plan_output(name, overwrite=True, inputs=run.sources)
+            for name in (output, dropped)
+            if name is not None
+        ]
         if len(targets) == 2 and targets[0].path == targets[1].path:
             raise OutputFileError(f"{output} is to hold the kept and the dropped rows: give them two names")
         held.enter_context(locked(*targets))
