@@ -77,6 +77,6 @@ def write_parquet(path: Path, rows: Iterable[dict[str, Any]], provenance: Any = 
 def write_scored_lines(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
     """Write scored rows as JSON lines, beside them what scored them."""
     write_lines(path, list(rows))
-    beside = path.with_name(path.name + ".provenance.json")
-    beside.write_text(json.dumps(PROVENANCE | {"bytes": path.stat().st_size}), encoding="utf-8")
+    beside = path.with_name(path.name + ".manifest.json")
+    beside.write_text(json.dumps({"provenance": PROVENANCE, "bytes": path.stat().st_size}), encoding="utf-8")
     return path

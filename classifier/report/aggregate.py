@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from classifier.errors import OptionError
-from classifier.files.provenance import Provenance, common_provenance
+from classifier.files.manifest import Provenance, common_provenance
 from classifier.kinds import KINDS
 from classifier.report.options import USUAL_GROUPS
 from classifier.report.scored_files import FloatArray, IntArray, StepColumns, read_scored, traces_of

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from classifier.errors import DependencyError, OptionError, OutputFileError
 from classifier.files import InputFile, find_inputs
+from classifier.files.manifest import common_provenance
 from classifier.files.outputs import NewFile, OutputTarget
-from classifier.files.provenance import common_provenance
 from classifier.progress import Progress
 from classifier.report.aggregate import Aggregate, aggregate
 from classifier.report.comparison import Pairs, pair_rows
