@@ -42,6 +42,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         folder, encoder="debug", max_items=8, max_body_bytes=60_000, api_keys_file=keys
     ) as service:
         yield service.url
+        assert "the-key" not in service.text()
 
 
 @pytest.fixture(scope="module")

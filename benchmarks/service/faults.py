@@ -34,12 +34,15 @@ def main() -> None:
     parser.add_argument("--model", help="a model folder; the embedded model by default")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--kills", type=int, default=3, help="how often the encoder is killed")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the service")
     options = parser.parse_args()
+    settings = dict(one.split("=", 1) for one in options.set)
+    if options.model:
+        settings["model"] = options.model
     rng = random.Random(9)
     requests = [[make_trace(rng, 1000) for _ in range(2)] for _ in range(64)]
     library = BranchScorer(options.model)
     expected = [[score.branch_rate for score in library.score_batch(request)] for request in requests]
-    settings = {"model": options.model} if options.model else {}
     load = _Load(requests, expected, options.clients)
     with tempfile.TemporaryDirectory() as folder, running_service(Path(folder), **settings) as service:
         kills = [asyncio.run(_kill(service, load)) for _ in range(options.kills)]
@@ -49,6 +52,7 @@ def main() -> None:
         "cores": psutil.cpu_count(),
         "load_average": psutil.getloadavg()[0],
         "clients": options.clients,
+        "settings": settings,
         "kill -9 of the encoder": kills,
         "SIGTERM": stop,
     }

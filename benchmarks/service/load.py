@@ -122,7 +122,7 @@ async def sender(
 ) -> AsyncIterator[Send]:
     """Yield a function that sends one of the requests and counts its outcome."""
     limits = httpx.Limits(max_connections=256, max_keepalive_connections=256)
-    async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=330, limits=limits) as client:
 
         async def send(number: int) -> None:
             number %= len(requests)

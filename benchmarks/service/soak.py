@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--model", help="a model folder; the embedded model by default")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=300)
-    parser.add_argument("--requests", type=int, default=400, help="different requests, sent over and over")
+    parser.add_argument("--requests", type=int, default=150, help="different requests, sent over and over")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the service")
     options = parser.parse_args()
     settings = dict(one.split("=", 1) for one in options.set)
