@@ -49,6 +49,7 @@ def main() -> None:
     report: dict[str, Any] = {
         "characters": options.characters,
         "cores": psutil.cpu_count(),
+        "load_average_before": psutil.getloadavg()[0],
         "settings": settings,
     }
     debug = settings.get("encoder") == "debug"

@@ -43,6 +43,7 @@ def main() -> None:
     requests = [[make_trace(rng, 1000) for _ in range(2)] for _ in range(64)]
     library = BranchScorer(options.model)
     expected = [[score.branch_rate for score in library.score_batch(request)] for request in requests]
+    load_average = psutil.getloadavg()[0]
     load = _Load(requests, expected, options.clients)
     with tempfile.TemporaryDirectory() as folder, running_service(Path(folder), **settings) as service:
         kills = [asyncio.run(_kill(service, load)) for _ in range(options.kills)]
@@ -50,7 +51,7 @@ def main() -> None:
         stop["exit_code"] = service.process.wait(LONGEST)
     report = {
         "cores": psutil.cpu_count(),
-        "load_average": psutil.getloadavg()[0],
+        "load_average_before": load_average,
         "clients": options.clients,
         "settings": settings,
         "kill -9 of the encoder": kills,

@@ -51,6 +51,7 @@ def main() -> None:
     library = BranchScorer(options.model)
     expected = [[score.branch_rate for score in library.score_batch(request)] for request in requests]
     outcomes = Outcomes()
+    load_average = psutil.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder, running_service(Path(folder), **settings) as service:
         processes = server_processes(service.process.pid)
         memory = asyncio.run(
@@ -60,7 +61,7 @@ def main() -> None:
     at_the_end = _around(memory, options.seconds)
     report: dict[str, Any] = {
         "cores": psutil.cpu_count(),
-        "load_average": psutil.getloadavg()[0],
+        "load_average_before": load_average,
         "clients": options.clients,
         "seconds": options.seconds,
         "settings": settings,
