@@ -156,7 +156,7 @@ def test_from_the_command_line(
 
     served, local = tmp_path / "served.jsonl", tmp_path / "local.jsonl"
     assert run("-o", str(served), "--endpoint", url, "--steps") == 1
-    monkeypatch.setattr("classifier.scorer.BranchScorer._open_encoder", lambda scorer: DebugEncoder())
+    monkeypatch.setattr("classifier.scorer.OnnxEncoder", lambda *_, **__: DebugEncoder())
     assert run("-o", str(local), "--steps") == 1
     assert served.read_bytes() == local.read_bytes()
 
