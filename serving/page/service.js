@@ -1,0 +1,101 @@
+/** Requests to the service that serves this page. */
+
+const TRIES = 5;
+const NDJSON = "application/x-ndjson";
+export const PARQUET = "application/vnd.apache.parquet";
+
+/** A request that failed; its message is for people. */
+export class ServiceError extends Error {
+  /**
+   * @param {string} message
+   * @param {number} status The HTTP status, 0 where no answer came.
+   * @param {number} wait Seconds after which to try again, 0 where that makes no sense.
+   */
+  constructor(message, status, wait = 0) {
+    super(message);
+    this.status = status;
+    this.wait = wait;
+  }
+}
+
+export class Service {
+  #key = "";
+
+  /** @param {string} key Goes with every request from now on; held in memory only. */
+  useKey(key) {
+    this.#key = key;
+  }
+
+  /** What runs here: see `GET /v1/info`. */
+  async info() {
+    return (await this.#request("v1/info", {})).json();
+  }
+
+  /** Score one text, with its steps; returns the result and the model. */
+  async scoreTrace(text, asIs, signal) {
+    const body = JSON.stringify({ traces: [text], steps: true, as_is: asIs });
+    const headers = { "Content-Type": "application/json" };
+    const answer = await this.#request("v1/score", { method: "POST", body, headers, signal });
+    const { model, results } = await read(answer, "json");
+    return { model, result: results[0] };
+  }
+
+  /** Score lines of JSON; waits and tries again while the service is busy. Returns one result a line. */
+  async scoreLines(lines, signal) {
+    const headers = { "Content-Type": NDJSON };
+    for (let left = TRIES; ; left -= 1) {
+      try {
+        const answer = await this.#request("v1/score", { method: "POST", body: lines, headers, signal });
+        const text = await read(answer, "text");
+        return text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+      } catch (error) {
+        if (!error.wait || left <= 1) throw error;
+        await pause(1000 * error.wait, signal);
+      }
+    }
+  }
+
+  /** Turn a Parquet file into lines of JSON, one a row. */
+  async rows(file, signal) {
+    const headers = { "Content-Type": PARQUET };
+    return read(await this.#request("v1/rows", { method: "POST", body: file, headers, signal }), "blob");
+  }
+
+  async #request(path, options) {
+    const headers = { ...options.headers };
+    if (this.#key) headers.Authorization = `Bearer ${this.#key}`;
+    let answer;
+    try {
+      answer = await fetch(path, { ...options, headers, cache: "no-store", credentials: "same-origin" });
+    } catch (error) {
+      throw unreachable(error);
+    }
+    if (answer.ok) return answer;
+    const { error } = await answer.json().catch(() => ({}));
+    const wait = [429, 503].includes(answer.status) ? Number(answer.headers.get("Retry-After")) || 1 : 0;
+    throw new ServiceError(error ?? `The service answered with status ${answer.status}.`, answer.status, wait);
+  }
+}
+
+async function read(answer, kind) {
+  try {
+    return await answer[kind]();
+  } catch (error) {
+    throw unreachable(error);
+  }
+}
+
+function unreachable(error) {
+  if (error.name === "AbortError") return error;
+  return new ServiceError("The service does not answer. See whether it still runs, then try again.", 0);
+}
+
+function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    });
+  });
+}
