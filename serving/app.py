@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -26,9 +26,11 @@ from serving.errors import (
     UnsupportedBodyError,
 )
 from serving.openapi import describe
+from serving.parquet_rows import PARQUET, rows_body
 from serving.requests import checked, filter_body, item_options, score_body
 from serving.schemas import FilterResponse, Info, ScoreOptions, ScoreResponse
 from serving.stream import NDJSON, ScoreStream
+from serving.web_page import INDEX, PAGE_PATH, PageFiles
 
 logger = logging.getLogger(__name__)
 
@@ -63,16 +65,20 @@ def create_app(endpoints: Endpoints) -> FastAPI:
     @app.post("/v1/score", response_model=ScoreResponse, dependencies=keyed)
     async def score(request: Request) -> Any:
         """Score traces: one result a trace, in order; one that cannot be scored gives its own error."""
-        content_type = _content_type(request)
-        if content_type == NDJSON:
+        if _content_type(request) == NDJSON:
             return await _stream(endpoints, request)
         work = partial(score_body, options_given=_query_options(request))
-        return await _answer(endpoints, request, content_type, work)
+        return await _answer(endpoints, request, work)
 
     @app.post("/v1/filter", response_model=FilterResponse, dependencies=keyed)
     async def filter_traces(request: Request) -> Any:
         """Choose the traces that branch least: the kept ones come back as they were given."""
-        return await _answer(endpoints, request, _content_type(request), filter_body)
+        return await _answer(endpoints, request, filter_body)
+
+    @app.post("/v1/rows", dependencies=keyed, response_class=Response)
+    async def rows(request: Request) -> Any:
+        """Read a Parquet file: each row comes back as a line of JSON, in order."""
+        return await _answer(endpoints, request, rows_body, takes=(PARQUET,), gives=NDJSON)
 
     @app.get("/v1/info", response_model=Info, dependencies=keyed)
     async def info() -> Any:
@@ -90,13 +96,14 @@ def create_app(endpoints: Endpoints) -> FastAPI:
             "version": __version__,
         }
 
-    @app.get("/", include_in_schema=False)
-    async def index() -> Any:
-        """Point to the documentation."""
-        return Response(
-            write_json({"name": "branching-classifier", "version": __version__, "openapi": "/openapi.json"}),
-            media_type=JSON,
-        )
+    page = PageFiles()
+
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    async def index(request: Request) -> Any:
+        """Show the page for people."""
+        return await page.get_response(INDEX, request.scope)
+
+    app.mount(PAGE_PATH, page)
 
     @app.api_route("/{path:path}", methods=_METHODS, include_in_schema=False)
     async def nowhere(request: Request) -> Any:
@@ -121,20 +128,26 @@ def create_app(endpoints: Endpoints) -> FastAPI:
 
 
 async def _answer(
-    endpoints: Endpoints, request: Request, content_type: str, work: Callable[[Engine, bytes], bytes]
+    endpoints: Endpoints,
+    request: Request,
+    work: Callable[[Engine, bytes], bytes],
+    *,
+    takes: Sequence[str] = (JSON, ""),
+    gives: str = JSON,
 ) -> Response:
     engine, admission = endpoints.running()
     timing = Timing()
     try:
-        if content_type not in ("", JSON):
-            raise UnsupportedBodyError(f"the content type is {content_type[:80]!r}; expected {JSON}")
+        content_type = _content_type(request)
+        if content_type not in takes:
+            raise UnsupportedBodyError(f"the content type is {content_type[:80]!r}; expected {takes[0]}")
         with admission.enter():
             body = await _read_in_time(request, engine)
             answer = await engine.run(request, partial(work, engine, body), timing)
     except (BodyTooLargeError, DrainingError, OverloadedError, UnsupportedBodyError):
         await _discard(request)
         raise
-    return Response(answer, media_type=JSON, headers={"Server-Timing": timing.header()})
+    return Response(answer, media_type=gives, headers={"Server-Timing": timing.header()})
 
 
 async def _stream(endpoints: Endpoints, request: Request) -> ScoreStream:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from serving import errors
+from serving.parquet_rows import PARQUET
 from serving.schemas import ErrorBody, FilterRequest, ScoreOptions, ScoreRequest
 from serving.stream import NDJSON
 
@@ -63,7 +64,17 @@ def _document(app: FastAPI, keys_required: bool) -> dict[str, Any]:
         '"kinds":{"alternative":0,"backtrack":1,"restart":0}}\n',
     }
     paths["/v1/filter"]["post"]["requestBody"] = _body("FilterRequest")
-    for path in ("/v1/score", "/v1/filter"):
+    paths["/v1/rows"]["post"]["requestBody"] = {
+        "required": True,
+        "content": {PARQUET: {"schema": {"type": "string", "format": "binary"}}},
+    }
+    paths["/v1/rows"]["post"]["responses"]["200"] = {
+        "description": "The rows.",
+        "content": {
+            NDJSON: {"schema": {"type": "string"}, "example": '{"trace":"Add both. The sum is 12."}\n'}
+        },
+    }
+    for path in ("/v1/score", "/v1/filter", "/v1/rows"):
         for error in _POST_ERRORS:
             paths[path]["post"]["responses"][str(error.status)] = _error(error)
     paths["/v1/info"]["get"]["responses"][str(errors.UnavailableError.status)] = _error(
@@ -71,7 +82,8 @@ def _document(app: FastAPI, keys_required: bool) -> dict[str, Any]:
     )
     if keys_required:
         document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        for path, method in (("/v1/score", "post"), ("/v1/filter", "post"), ("/v1/info", "get")):
+        posts = [(path, "post") for path in ("/v1/score", "/v1/filter", "/v1/rows")]
+        for path, method in (*posts, ("/v1/info", "get")):
             paths[path][method]["security"] = [{"key": []}]
             paths[path][method]["responses"][str(errors.ApiKeyError.status)] = _error(errors.ApiKeyError)
     for path, summary in (

@@ -39,7 +39,7 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""Nothing but our own scripts and styles runs, no text can become HTML, and no other page can frame this one."""
+"""Only our own scripts and styles run, no text can become HTML, and no other page can frame this one."""
 
 
 class PageFiles(StaticFiles):

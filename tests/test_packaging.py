@@ -69,6 +69,9 @@ def test_wheel_content(wheel: Path) -> None:
         assert f"{package}/py.typed" in sizes
     model = [f"classifier/default/{name}" for name in ("model.onnx", "tokenizer.json", "card.json")]
     assert sum(sizes[name] for name in model) <= 30_000_000
+    page = {path.name for path in (ROOT / "serving" / "page").iterdir()}
+    assert "index.html" in page
+    assert {f"serving/page/{name}" for name in page} <= sizes.keys()
     licences = [name for name in sizes if ".dist-info/licenses/" in name]
     assert sorted(Path(name).name for name in licences) == ["LICENSE", "NOTICE"]
     roots = {name.split("/")[0] for name in sizes}

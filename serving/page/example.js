@@ -7,7 +7,7 @@ Or maybe negative numbers should be allowed as well, say -7 and -13?
 No, their sum would be -20, so that idea fails.
 Alternatively, solve the quadratic x^2 - 20x + 91 = 0.
 The discriminant is 400 - 364 = 38.
-Wait, 400 - 364 is 36, I subtracted wrongly.
+Wait, that is wrong: 400 - 364 is 36.
 Its root is 6, so x = (20 + 6) / 2 = 13 or x = (20 - 6) / 2 = 7.
 Let me go back to the beginning and check the conditions once more.
 7 + 13 = 20 and 7 * 13 = 91.

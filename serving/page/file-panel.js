@@ -5,7 +5,7 @@ import { isParquet, scoreFile } from "./file-scores.js";
 import { bytes, count, percent, plural, rate } from "./formats.js";
 import { axisEnd, showHistogram } from "./histogram.js";
 import { joined } from "./lines.js";
-import { keeps, rateAtFraction, sortedRates } from "./selection.js";
+import { keeps, mostBranchingFirst, rateAtFraction, sortedRates } from "./selection.js";
 
 const SIDE_ROWS = 4;
 const EXCERPT = 300;
@@ -21,8 +21,9 @@ export function activateFilePanel(service, report) {
   const slider = byId("keep");
   let limits = null;
   let running = null;
-  /** What was scored: the lines, their results, and the rates in order. */
+  /** What was scored: the lines, their results, and these in order. */
   let scored = null;
+  let shownCut = null;
 
   async function score(file) {
     running?.abort();
@@ -41,7 +42,7 @@ export function activateFilePanel(service, report) {
       }, mine.signal);
       if (mine !== running) return;
       if (!rows.length) throw new Error(`${file.name} holds no rows.`);
-      scored = { lines, name, rows, sorted: sortedRates(rows) };
+      scored = { lines, name, rows, sorted: sortedRates(rows), ordered: mostBranchingFirst(rows) };
       status.textContent = `${plural(rows.length, "row")} scored.`;
       show();
     } catch (error) {
@@ -95,7 +96,7 @@ export function activateFilePanel(service, report) {
     byId("choice").textContent =
       `Keeps ${count(kept.length)} of ${plural(rows.length, "row")}` +
       (sorted.length ? `: those with a branch rate up to ${rate(maxRate)}.` : ".") +
-      (steps ? ` ${percent(1 - keptSteps / steps)} of the steps go.` : "");
+      (steps ? ` ${percent(1 - keptSteps / steps)} of the steps are dropped.` : "");
     showFigures(byId("file-figures"), [
       ["rows", count(rows.length)],
       ["without a score", count(rows.length - sorted.length)],
@@ -119,12 +120,12 @@ export function activateFilePanel(service, report) {
 
   /** Show the rows around the cut, the most branching first. */
   async function showBorderline(maxRate) {
-    const { lines, rows } = scored;
-    const ordered = rows.map((row, at) => ({ ...row, number: at + 1 })).filter((row) => row.rate !== null);
-    ordered.sort((a, b) => b.rate - a.rate);
+    shownCut = maxRate;
+    const { lines, ordered } = scored;
     const cut = ordered.findIndex((row) => row.rate <= maxRate);
     const near = ordered.slice(Math.max(0, cut - SIDE_ROWS), cut + SIDE_ROWS);
     const texts = await Promise.all(near.map(({ start, end }) => lines.slice(start, Math.min(end, start + EXCERPT)).text()));
+    if (maxRate !== shownCut) return; // The slider has moved on.
     byId("borderline").replaceChildren(
       ...near.map((row, at) =>
         element(

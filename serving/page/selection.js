@@ -17,3 +17,10 @@ export const sortedRates = (rows) => rows.flatMap(({ rate }) => (rate === null ?
 
 /** Whether a row is kept. */
 export const keeps = (row, maxRate, keepUnscored) => (row.rate === null ? keepUnscored : row.rate <= maxRate);
+
+/** The rows that have a rate, the most branching first, each with its number from 1. */
+export const mostBranchingFirst = (rows) =>
+  rows
+    .map((row, at) => ({ ...row, number: at + 1 }))
+    .filter(({ rate }) => rate !== null)
+    .sort((a, b) => b.rate - a.rate);

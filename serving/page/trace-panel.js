@@ -2,7 +2,7 @@
 
 import { byId, showFigures, showMessage } from "./elements.js";
 import { EXAMPLE } from "./example.js";
-import { count, percent, plural, rate } from "./formats.js";
+import { count, plural, rate } from "./formats.js";
 import { countKinds } from "./kinds.js";
 import { TraceView } from "./trace-view.js";
 
@@ -54,10 +54,9 @@ export function activateTracePanel(service, report) {
     showFigures(byId("trace-figures"), [
       ["branch rate", rate(result.branch_rate)],
       ["steps that branch", `${count(branches)} of ${count(kinds.length)}`],
-      ["share of steps", percent(branches / kinds.length)],
-      ["alternatives", count(counts.alternative)],
-      ["backtracks", count(counts.backtrack)],
-      ["restarts", count(counts.restart)],
+      [counts.alternative === 1 ? "alternative" : "alternatives", count(counts.alternative)],
+      [counts.backtrack === 1 ? "backtrack" : "backtracks", count(counts.backtrack)],
+      [counts.restart === 1 ? "restart" : "restarts", count(counts.restart)],
     ]);
   }
 

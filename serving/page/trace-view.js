@@ -126,9 +126,8 @@ export class TraceView {
     this.#elements[index].setAttribute("aria-description", `${kind}, ${branches}`);
     const all = ["convergent", ...BRANCH_KINDS].map((one) => `${one} ${percent(step.kind_probabilities[one])}`);
     this.#details.replaceChildren(
-      `Step ${index + 1} of ${this.#steps.length}: `,
       element("strong", { "data-kind": kind }, kind),
-      `, ${branches}`,
+      ` step ${index + 1} of ${this.#steps.length} ${branches}`,
       element("small", {}, all.join(" · ")),
     );
     this.#strip.mark(index);
