@@ -1,13 +1,16 @@
 """The items of a request to results: each a text or a row in, its score or its error out."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from classifier.errors import RowError, TraceLengthError
 from classifier.kinds import BRANCH_KINDS
 from classifier.scorer import BranchScorer, TraceScore
 from classifier.traces import Trace, read_traces
+
+_AS_IT_IS: Final = ((0, 0),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +46,14 @@ class ItemScore:
         One a trace.
     several
         Whether the item's schema holds alternative traces, even if this item has only one.
-    offset
-        What to add to the steps' offsets so that they point into the text that was given.
+    blocks
+        Where the reasoning lies in the text that was given: pairs of a place in the reasoning and the place
+        in the text that it comes from, each up to the next pair; ascending, the first one at the start.
     """
 
     scores: tuple[TraceScore, ...]
     several: bool
-    offset: int
+    blocks: Sequence[tuple[int, int]]
 
     @property
     def branch_rate(self) -> float:
@@ -69,8 +73,8 @@ class ItemScore:
         if steps:
             result["steps"] = [
                 {
-                    "start": step.start + self.offset,
-                    "end": step.end + self.offset,
+                    "start": self._place(step.start),
+                    "end": self._place(step.end - 1) + 1,
                     "probability": step.probability,
                     "kind": step.kind,
                     "kind_probabilities": step.kind_probabilities,
@@ -79,6 +83,11 @@ class ItemScore:
                 for step in score.steps
             ]
         return result
+
+    def _place(self, offset: int) -> int:
+        """Return where a character of the reasoning stands in the text that was given."""
+        start, place = self.blocks[bisect_right(self.blocks, offset, key=lambda block: block[0]) - 1]
+        return place + offset - start
 
 
 def score_items(
@@ -102,7 +111,7 @@ def score_items(
         One an item, in order.
     """
     texts: list[str] = []
-    plans: list[RowError | tuple[slice, bool, int]] = []
+    plans: list[RowError | tuple[slice, bool, Sequence[tuple[int, int]]]] = []
     for item in items:
         try:
             traces, several = _read(item, options)
@@ -110,7 +119,7 @@ def score_items(
             plans.append(error)
             continue
         place = slice(len(texts), len(texts) + len(traces))
-        plans.append((place, several, _offset(item, traces)))
+        plans.append((place, several, _blocks(item, traces)))
         texts.extend(trace.text for trace in traces)
     scores = scorer.score_batch_or_errors(texts)
     return [plan if isinstance(plan, RowError) else _item_score(scores, *plan) for plan in plans]
@@ -145,15 +154,29 @@ def _check_length(text: str, options: ItemOptions) -> None:
         )
 
 
-def _offset(item: object, traces: Sequence[Trace]) -> int:
-    """Return where a text's trace begins in it; 0 where the trace is no part of the text as it stands."""
-    if isinstance(item, str) and len(traces) == 1:
-        return max(0, item.find(traces[0].text))
-    return 0
+def _blocks(item: object, traces: Sequence[Trace]) -> Sequence[tuple[int, int]]:
+    """Return where a text's trace lies in it; see `ItemScore`."""
+    if not isinstance(item, str) or len(traces) != 1:
+        return _AS_IT_IS
+    trace = traces[0].text
+    whole = item.find(trace)
+    if whole >= 0:
+        return ((0, whole),)
+    # A trace of several marked blocks, which a blank line joins: a paragraph lies within one of them.
+    blocks: list[tuple[int, int]] = []
+    start = found = 0
+    for paragraph in trace.split("\n\n"):
+        place = item.find(paragraph, found)
+        if place < 0:
+            return _AS_IT_IS
+        blocks.append((start, place))
+        start += len(paragraph) + 2
+        found = place + len(paragraph)
+    return blocks
 
 
 def _item_score(
-    scores: Sequence[TraceScore | RowError], place: slice, several: bool, offset: int
+    scores: Sequence[TraceScore | RowError], place: slice, several: bool, blocks: Sequence[tuple[int, int]]
 ) -> ItemScore | RowError:
     good: list[TraceScore] = []
     for index, score in enumerate(scores[place]):
@@ -161,4 +184,4 @@ def _item_score(
             total = place.stop - place.start
             return type(score)(f"trace {index} of {total}: {score}") if several else score
         good.append(score)
-    return ItemScore(tuple(good), several, offset)
+    return ItemScore(tuple(good), several, blocks)

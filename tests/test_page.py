@@ -102,7 +102,7 @@ def test_example_is_scored_at_the_start(page: Page, service: RunningService) -> 
     assert page.inner_text("#model").startswith("Model branching-classifier")
 
 
-@pytest.mark.parametrize("text", [MANY_SCRIPTS, BRANCHING, f"Hm 😀.<think>{MANY_SCRIPTS}</think>Four."])
+@pytest.mark.parametrize("text", [MANY_SCRIPTS, BRANCHING, f"<think>{MANY_SCRIPTS}</think>Four."])
 def test_steps_stand_where_the_service_says(page: Page, service: RunningService, text: str) -> None:
     score_trace(page, text)
     (expected,) = answer(service, traces=[text], steps=True)["results"]

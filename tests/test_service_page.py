@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from classifier.report.palette import css_variables
 from serving.limits import Limits
 from serving.web_page import PAGE_FOLDER
 from tests.service_app import RunningApp, running_app
@@ -146,3 +147,8 @@ async def test_a_reader_that_hangs_is_ended(tmp_path: Path) -> None:
         content = parquet(pa.table({"a": ["x"]}))
         answer = await hurried.client.post("/v1/rows", content=content, headers=PARQUET)
     check_error(answer, 504, "request_timeout")
+
+
+def test_colours_are_those_of_the_report() -> None:
+    here = (PAGE_FOLDER / "colours.css").read_text(encoding="utf-8")
+    assert "".join(here.split()) == "".join(css_variables().split())

@@ -152,6 +152,18 @@ async def test_marked_reasoning_is_read_unless_the_text_is_as_is(
     check(as_is, library, text)
 
 
+async def test_steps_of_several_marked_blocks_point_into_the_text(
+    service: RunningApp, library: BranchScorer
+) -> None:
+    blocks = [CONVERGING, f"{BRANCHING}\n\nThen add 😀 up.", "So it is 9."]
+    text = "Hm? " + " Calling.\n".join(f"<think> {block} </think>" for block in blocks) + "Nine."
+    (result,) = await score(service, [text], steps=True)
+    joined = "\n\n".join(blocks)
+    check(result, library, joined)
+    expected = [joined[step.start : step.end] for step in library.score(joined).steps]
+    assert [text[step["start"] : step["end"]] for step in result["steps"]] == expected
+
+
 async def test_highest_rate_decides_what_is_kept(service: RunningApp, library: BranchScorer) -> None:
     rates = sorted(library.score(trace).branch_rate for trace in TRACES)
     for trace, result in zip(TRACES, await score(service, TRACES, max_rate=rates[2]), strict=True):
