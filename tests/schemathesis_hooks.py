@@ -1,8 +1,11 @@
 """What schemathesis needs to know to send lines of JSON, and files."""
 
+import io
 import json
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import schemathesis
 
 
@@ -13,6 +16,10 @@ def lines(_: schemathesis.SerializationContext, value: Any) -> bytes:
 
 
 @schemathesis.serializer("application/vnd.apache.parquet")
-def file(_: schemathesis.SerializationContext, value: Any) -> bytes:
-    """Send a value as it is, or what stands for it as JSON."""
-    return value if isinstance(value, bytes) else json.dumps(value).encode()
+def parquet(_: schemathesis.SerializationContext, value: Any) -> bytes:
+    """Send a file that holds a value, since no schema says what a file is; anything but a file as JSON."""
+    if not isinstance(value, str | bytes):
+        return json.dumps(value).encode()
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"trace": [ascii(value)]}), stream)
+    return stream.getvalue()
