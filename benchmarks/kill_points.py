@@ -3,7 +3,7 @@
 A run is killed with SIGKILL at a moment drawn from its whole length, and then the same call is made again.
 Its output must have the bytes of a run that nobody killed, and no kill may cost more than two batches.
 
-Run: python -m benchmarks.kill_points [--kills 90] [--shipped 10] [--rows 20000] [--seed 0]
+Run: python -m benchmarks.kill_points [--kills 90] [--shipped 10] [--rows 20000] [--shipped-rows 20000]
 Writes benchmarks/results/kill_points.json.
 """
 
@@ -14,7 +14,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.context import ForkProcess
 from pathlib import Path
@@ -69,7 +69,7 @@ class KillPoint:
 
 def kill_points(
     folder: Path, rows: int, kills: int, seed: int, *, shipped: bool = False, endings: Sequence[str] = ENDINGS
-) -> list[KillPoint]:
+) -> Iterator[KillPoint]:
     """Kill runs and let them go on.
 
     Parameters
@@ -87,16 +87,14 @@ def kill_points(
     endings
         Kinds of output, taken in turn.
 
-    Returns
-    -------
-    list of KillPoint
+    Yields
+    ------
+    KillPoint
         One a kill.
     """
     source = folder / "rows.jsonl"
     with source.open("w", encoding="utf-8") as file:
-        file.writelines(
-            json.dumps({"id": n, "trace": f"Take {n}. Wait, {n + 1} is better."}) + "\n" for n in range(rows)
-        )
+        file.writelines(json.dumps({"id": n, "trace": f"Take {n}, then."}) + "\n" for n in range(rows))
     seconds, whole = {}, {}
     for ending in endings:
         output = folder / f"whole{ending}"
@@ -105,18 +103,15 @@ def kill_points(
         seconds[ending] = time.monotonic() - began
         whole[ending] = output.read_bytes()
     moments = random.Random(seed)
-    points: list[KillPoint] = []
-    while len(points) < kills:
-        ending = endings[len(points) % len(endings)]
+    done = 0
+    while done < kills:
+        ending = endings[done % len(endings)]
         point = _kill(source, folder / f"killed{ending}", moments.uniform(0, seconds[ending]), shipped)
         if point is not None:
             kept, again, written = point
-            points.append(
-                KillPoint(
-                    "shipped" if shipped else "debug", ending, *kept, again, same=written == whole[ending]
-                )
-            )
-    return points
+            encoder = "shipped" if shipped else "debug"
+            yield KillPoint(encoder, ending, *kept, again, same=written == whole[ending])
+            done += 1
 
 
 def _kill(
@@ -171,26 +166,27 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=90, help="with the debug encoder")
     parser.add_argument("--shipped", type=int, default=10, help="kills with the embedded model")
     parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--shipped-rows", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "kill_points.json")
     options = parser.parse_args()
-    points: list[KillPoint] = []
-    for kills, shipped in ((options.kills, False), (options.shipped, True)):
-        with tempfile.TemporaryDirectory() as folder:
-            points += kill_points(Path(folder), options.rows, kills, options.seed, shipped=shipped)
-    passed = sum(point.passed for point in points)
-    results = {
-        "machine": describe_machine(),
-        "rows": options.rows,
-        "seed": options.seed,
-        "passed": passed,
-        "most_rows_scored_again": max(point.rows_scored_again for point in points),
-        "kills": [asdict(point) for point in points],
-    }
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    sys.stdout.write(f"{passed} of {len(points)} killed runs went on to the same bytes\n")
-    sys.exit(passed < len(points))
+    results: dict[str, Any] = {"machine": describe_machine(), "seed": options.seed}
+    points: list[KillPoint] = []
+    runs = ((options.rows, options.kills, False), (options.shipped_rows, options.shipped, True))
+    for rows, kills, shipped in runs:
+        if not kills:
+            continue
+        results["shipped_rows" if shipped else "rows"] = rows
+        with tempfile.TemporaryDirectory() as folder:
+            for point in kill_points(Path(folder), rows, kills, options.seed, shipped=shipped):
+                points.append(point)
+                results["passed"] = sum(point.passed for point in points)
+                results["most_rows_scored_again"] = max(point.rows_scored_again for point in points)
+                results["kills"] = [asdict(point) for point in points]
+                options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    sys.stdout.write(f"{results['passed']} of {len(points)} killed runs went on to the same bytes\n")
+    sys.exit(results["passed"] < len(points))
 
 
 if __name__ == "__main__":

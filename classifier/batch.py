@@ -5,15 +5,20 @@ A run that is stopped goes on when it is started again; see `classifier.files.jo
 
 from __future__ import annotations
 
+import functools
+import sys
 import time
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from classifier.files import ADDED_COLUMNS, SCORE_COLUMNS, find_inputs, plan_output
+from classifier.errors import OptionError
+from classifier.files import ADDED_COLUMNS, SCORE_COLUMNS, count_rows, find_inputs, plan_output
+from classifier.files.inputs import STANDARD_STREAM
 from classifier.files.journal import ScoreJournal, journal_path
 from classifier.files.locks import locked
 from classifier.files.outputs import refuse_existing
+from classifier.files.shards import Shard, Slice, all_shards, divide
 from classifier.files.writers import open_writer
 from classifier.overlap import read_ahead
 from classifier.progress import Progress
@@ -51,12 +56,28 @@ class ScoreOptions:
         Whether an output that exists is replaced.
     overwrite_columns
         Whether scores of an earlier run are replaced.
+    shards
+        Write so many outputs, each with consecutive rows.
+    shard
+        Write only this one of them.
     """
 
     rows: RowOptions = field(default_factory=RowOptions)
     steps: bool = False
     overwrite: bool = False
     overwrite_columns: bool = False
+    shards: int | None = None
+    shard: Shard | None = None
+
+    def __post_init__(self) -> None:
+        if self.shards is not None and self.shard is not None:
+            raise OptionError("--shards writes all shards and --shard one of them: give one of the two")
+
+    def wanted_shards(self) -> list[Shard]:
+        """Return the shards to write; none for a single output."""
+        if self.shard is not None:
+            return [self.shard]
+        return [] if self.shards is None else all_shards(self.shards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +88,12 @@ class ScoreSummary:
     ----------
     inputs
         The files that were read.
-    output
-        The file that was written.
+    outputs
+        The files that were written: one, or one a shard.
     counts
         What became of the rows.
-    attempts
-        For each time that this run was started, the rows that it scored; the last is this one.
+    rows_before
+        Rows that were scored before this run was stopped and started again.
     seconds
         Wall time.
     provenance
@@ -85,18 +106,25 @@ class ScoreSummary:
     """
 
     inputs: list[str]
-    output: str
+    outputs: list[str]
     counts: RowCounts
-    attempts: list[int]
+    rows_before: int
     seconds: float
     provenance: Provenance
     json_text_columns: list[str]
     replaced_rows: int
 
+    @property
+    def output(self) -> str:
+        """Return what was written, in a word: the name of the output, or of the first and the last."""
+        names = self.outputs
+        return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as JSON can hold it."""
         fields = asdict(self)
         del fields["counts"]
+        fields["output"] = self.output
         return {
             **self.counts.to_dict(),
             **fields,
@@ -119,7 +147,8 @@ def score_files(
     inputs
         Paths, folders, glob patterns, or "-" for JSON lines on standard input.
     output
-        A path that ends in .jsonl, .jsonl.gz, .jsonl.zst or .parquet, or "-" for standard output.
+        A path that ends in .jsonl, .jsonl.gz, .jsonl.zst or .parquet, or "-" for standard output. A shard's
+        number is put before the ending.
     load_scorer
         Loads the model; called once the inputs and the output are known to be usable.
     options
@@ -138,90 +167,159 @@ def score_files(
         If an input or the output cannot be used. No output is left behind then, but the scores so far are
         kept, where there are any, for the same call to go on.
     """
-    options = options or ScoreOptions()
-    progress = progress or Progress()
     began = time.perf_counter()
     sources = find_inputs(inputs)
     try:
-        target = plan_output(output, overwrite=True, inputs=sources)
-        with locked(target), _resuming(sources, target) as journal:
-            if not options.overwrite and not (target.path and journal.made(target.path)):
-                refuse_existing(target)
-            if not options.overwrite_columns:
-                refuse_scored_tables(sources)
-            scorer = load_scorer()
-            journal.begin(scorer.provenance, overwrite=options.overwrite)
-            counts, plan = _score(sources, target, scorer, options, journal, progress)
+        run = _Run(sources, load_scorer, options or ScoreOptions(), progress or Progress())
+        run.score_all(output)
     finally:
         for source in sources:
             source.close()
     return ScoreSummary(
         inputs=[source.name for source in sources],
-        output=target.name,
-        counts=counts,
-        attempts=journal.attempts,
+        outputs=[target.name for target in run.targets],
+        counts=run.counts,
+        rows_before=run.rows_before,
         seconds=time.perf_counter() - began,
-        provenance=scorer.provenance,
-        json_text_columns=sorted(plan.json_text) if plan else [],
-        replaced_rows=plan.replaced_rows if plan else 0,
+        provenance=run.scorer.provenance,
+        json_text_columns=sorted(run.plan.json_text) if run.plan else [],
+        replaced_rows=run.plan.replaced_rows if run.plan else 0,
     )
 
 
-def _score(
-    sources: Sequence[InputFile],
-    target: OutputTarget,
-    scorer: LoadedScorer,
-    options: ScoreOptions,
-    journal: ScoreJournal,
-    progress: Progress,
-) -> tuple[RowCounts, TablePlan | None]:
-    drop = ADDED_COLUMNS if options.overwrite_columns else ()
-    plan = make_plan(sources, target.format, options.rows, drop, progress)
-    columns = [*SCORE_COLUMNS, *(["branch_steps"] if options.steps else [])]
-    writer = open_writer(target, plan, columns, scorer.provenance)
-    counts = RowCounts()
+class _Run:
+    """One call: writes one output, or that of each shard that was asked for.
 
-    def describe(finished: FinishedFile) -> Manifest:
-        journal.finish(finished)
-        return {
-            **finished.to_dict(),
-            "scored": counts.scored,
-            "errors": sum(counts.errors.values()),
-            "blank_lines": counts.blank_lines,
-            "inputs": [source.name for source in sources],
-            "explode": options.rows.explode,
-            "limit": options.rows.limit,
-            "attempts": [{"rows_scored": rows} for rows in journal.attempts],
-            "provenance": scorer.provenance,
-        }
+    Parameters
+    ----------
+    sources
+        The inputs.
+    load_scorer
+        Gives the scorer; loads it the first time.
+    options, progress
+        As for `score_files`.
+    """
 
-    progress.start("Scoring", sources)
-    rows = read_rows(sources, options.rows, scored=None if options.overwrite_columns else False)
-    with written((writer, describe)) as behind, closing(read_ahead(rows)) as batches:
-        for batch, _ in batches:
-            added = journal.scores(batch)
-            if added is None:
-                journal.scoring(batch)
-                added = score_rows(scorer.rows, batch)
-                journal.keep(batch, added)
-            behind.put((writer, batch, added))
-            progress.advance(batch, counts.add(batch, added))
-    return counts, plan
+    def __init__(
+        self,
+        sources: Sequence[InputFile],
+        load_scorer: Callable[[], LoadedScorer],
+        options: ScoreOptions,
+        progress: Progress,
+    ) -> None:
+        self.counts = RowCounts()
+        self.rows_before = 0
+        self.targets: list[OutputTarget] = []
+        self._sources = sources
+        self._load_scorer = load_scorer
+        self._options = options
+        self._progress = progress
+
+    @functools.cached_property
+    def scorer(self) -> LoadedScorer:
+        """Return the scorer; loaded when it is first asked for."""
+        return self._load_scorer()
+
+    @functools.cached_property
+    def plan(self) -> TablePlan | None:
+        """Return the schema of Parquet outputs, which all shards share."""
+        drop = ADDED_COLUMNS if self._options.overwrite_columns else ()
+        return make_plan(self._sources, self.targets[0].format, self._options.rows, drop, self._progress)
+
+    def score_all(self, output: str) -> None:
+        """Write the output, or the outputs of the shards."""
+        shards = self._options.wanted_shards()
+        if shards and output == STANDARD_STREAM:
+            raise OptionError("Shards are files: give the output a name instead of -")
+        names = [shard.output(output) for shard in shards] or [output]
+        self.targets = [plan_output(name, overwrite=True, inputs=self._sources) for name in names]
+        with locked(*self.targets), self._journals() as journals:
+            if not self._options.overwrite:
+                _refuse_finished(self.targets, journals)
+            if not self._options.overwrite_columns:
+                refuse_scored_tables(self._sources)
+            parts: list[Sequence[Slice]] = [[Slice(source) for source in self._sources]]
+            if shards:
+                self.scorer  # noqa: B018 - a model that cannot be loaded is found before files are counted
+                parts = self._divide(shards)
+            for at, (target, journal, part) in enumerate(zip(self.targets, journals, parts, strict=True)):
+                journal.begin(self.scorer.provenance, overwrite=self._options.overwrite)
+                self._score(target, journal, part, shards[at] if shards else None)
+
+    def _divide(self, shards: Sequence[Shard]) -> list[Sequence[Slice]]:
+        for source in self._sources:
+            source.spool()
+        counts = [count_rows(source) for source in self._sources]
+        total = min(sum(counts), self._options.rows.limit or sys.maxsize)
+        return [divide(self._sources, counts, shard.rows(total)) for shard in shards]
+
+    def _score(
+        self, target: OutputTarget, journal: ScoreJournal, part: Sequence[Slice], shard: Shard | None
+    ) -> None:
+        options = self._options
+        columns = [*SCORE_COLUMNS, *(["branch_steps"] if options.steps else [])]
+        writer = open_writer(target, self.plan, columns, self.scorer.provenance)
+        counts = RowCounts()
+
+        def describe(finished: FinishedFile) -> Manifest:
+            journal.finish(finished)
+            return {
+                **finished.to_dict(),
+                "scored": counts.scored,
+                "errors": sum(counts.errors.values()),
+                "blank_lines": counts.blank_lines,
+                "inputs": [source.name for source in self._sources],
+                "explode": options.rows.explode,
+                "limit": options.rows.limit,
+                "shard": None if shard is None else asdict(shard),
+                "attempts": [{"rows_scored": rows} for rows in journal.attempts],
+                "provenance": self.scorer.provenance,
+            }
+
+        self._progress.start("Scoring", [source for source, _, _ in part])
+        rows = read_rows(part, options.rows, scored=None if options.overwrite_columns else False)
+        with written((writer, describe)) as behind, closing(read_ahead(rows)) as batches:
+            for batch, _ in batches:
+                added = journal.scores(batch)
+                if added is None:
+                    journal.scoring(batch)
+                    added = score_rows(self.scorer.rows, batch)
+                    journal.keep(batch, added)
+                else:
+                    self.rows_before += len(added)
+                behind.put((writer, batch, added))
+                counts.add(batch, added)
+                self._progress.advance(batch, self.counts.add(batch, added))
+
+    @contextmanager
+    def _journals(self) -> Iterator[list[ScoreJournal]]:
+        """Keep the journals of a run that stops, and say how it can go on."""
+        streams = [source.name for source in self._sources if source.is_stream]
+        streams += [target.name for target in self.targets if target.path is None]
+        journals = [
+            ScoreJournal(None if streams or target.path is None else journal_path(target.path))
+            for target in self.targets
+        ]
+        try:
+            yield journals
+        except BaseException as error:
+            for journal in journals:
+                journal.close(remove=False)
+            rows = sum(journal.rows for journal in journals if journal.begun)
+            if streams:
+                error.add_note(
+                    f"A run with {streams[0]} cannot go on from where it was stopped: start it again"
+                )
+            elif rows:
+                error.add_note(f"{rows:,} rows are scored; the same command goes on from there")
+            raise
+        # All together at the end: until then a finished shard is known by its journal.
+        for journal in journals:
+            journal.close(remove=True)
 
 
-@contextmanager
-def _resuming(sources: Sequence[InputFile], target: OutputTarget) -> Iterator[ScoreJournal]:
-    """Keep the journal of a run that stops, and say how it can go on."""
-    streams = [source.name for source in sources if source.is_stream]
-    streams += [target.name] if target.path is None else []
-    journal = ScoreJournal(None if target.path is None or streams else journal_path(target.path))
-    try:
-        yield journal
-    except BaseException as error:
-        journal.close(remove=False)
-        if journal.rows and not streams:
-            error.add_note(f"{journal.rows:,} rows are scored; the same command goes on from there")
-        elif streams:
-            error.add_note(f"A run with {streams[0]} cannot go on from where it was stopped: start it again")
-        raise
-    journal.close(remove=True)
+def _refuse_finished(targets: Sequence[OutputTarget], journals: Sequence[ScoreJournal]) -> None:
+    """Refuse outputs that exist, but for those that this very run completed before it was stopped."""
+    for target, journal in zip(targets, journals, strict=True):
+        if target.path is None or not journal.made(target.path):
+            refuse_existing(target)

@@ -121,12 +121,21 @@ def score(
     model: Model = None,
     endpoint: Endpoint = None,
     limit: Limit = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(min=1, help="Write so many outputs, OUT-00001-of-0000N and so on, of consecutive rows."),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Write only the Ith of N such outputs, counted from 1."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Score traces: adds branch_rate, branch_count, step_count and branch_error to every row.
 
     Every row comes out once, in order, its own columns untouched. A row that cannot be scored says why in
-    branch_error, and the exit code is 1 then.
+    branch_error, and the exit code is 1 then. If a run is stopped, the same command goes on where it was;
+    standard input does not resume.
 
     \b
     Examples:
@@ -135,6 +144,7 @@ def score(
     """  # noqa: D301 - \b is for Click
     from classifier.batch import ScoreOptions, score_files
     from classifier.console import print_json, print_score_summary
+    from classifier.files.shards import Shard
     from classifier.progress import terminal_progress
     from classifier.row_stream import RowOptions
 
@@ -144,6 +154,8 @@ def score(
         steps=steps,
         overwrite=overwrite,
         overwrite_columns=overwrite_columns,
+        shards=shards,
+        shard=None if shard is None else Shard.parse(shard),
     )
     load = _loader(endpoint, model, provider, precision, threads, batch_size, schema, column, steps or show)
     if show:
@@ -159,6 +171,31 @@ def score(
     else:
         print_score_summary(summary)
     _exit(summary.counts.errors)
+
+
+@app.command(no_args_is_help=True)
+def verify(
+    output: Annotated[
+        str,
+        typer.Argument(metavar="OUT", help="What score or filter wrote; for shards the name without number."),
+    ],
+    json: Json = False,
+) -> None:
+    """Check an output against its manifest: bytes, rows, scores and model. The exit code is 1 if it differs.
+
+    \b
+    Example:
+      branching verify scored.parquet
+    """  # noqa: D301 - \b is for Click
+    from classifier.console import print_json, print_verify_summary
+    from classifier.verify import verify_output
+
+    summary = verify_output(output)
+    if json:
+        print_json(summary.to_dict())
+    else:
+        print_verify_summary(summary)
+    _exit(summary.problems)
 
 
 @app.command("filter", no_args_is_help=True)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from classifier.filtering import FilterPreview, FilterSummary
     from classifier.report import ReportSummary
     from classifier.row_stream import RowCounts
+    from classifier.verify import VerifySummary
 
 _SHOWN_ERRORS: Final = 10
 
@@ -29,10 +30,8 @@ def print_score_summary(summary: ScoreSummary) -> None:
         f"Scored {counts.scored:,} of {counts.rows:,} rows in {summary.seconds:.1f} s{speed}: "
         f"{summary.output}"
     ]
-    if len(summary.attempts) > 1:
-        lines.append(
-            f"Of these, {counts.rows - summary.attempts[-1]:,} rows were scored before this run was stopped"
-        )
+    if summary.rows_before:
+        lines.append(f"Of these, {summary.rows_before:,} rows were scored before this run was stopped")
     if counts.scored:
         lines.append(f"Mean branch rate {counts.rate_sum / counts.scored:.4f}; {_model(summary.provenance)}")
     if summary.json_text_columns:
@@ -43,6 +42,13 @@ def print_score_summary(summary: ScoreSummary) -> None:
             "stands in their place, and branch_raw has the rows as they were)"
         )
     _print(lines + _row_notes(counts))
+
+
+def print_verify_summary(summary: VerifySummary) -> None:
+    """Say what `branching verify` found."""
+    outputs = "1 file" if len(summary.outputs) == 1 else f"{len(summary.outputs):,} files"
+    lines = summary.problems or [f"{summary.rows:,} rows in {outputs}, all as the manifest says"]
+    _print(lines)
 
 
 def print_filter_summary(summary: FilterSummary) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from sys import maxsize
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from classifier.errors import OptionError, RowError, RowFormatError
@@ -12,6 +13,7 @@ from classifier.files import ADDED_COLUMNS, RAW_COLUMN, BatchLimits, InputFile, 
 from classifier.files.explode import explode
 from classifier.files.manifest import put_in_place
 from classifier.files.rows import refuse_scored
+from classifier.files.shards import Slice
 from classifier.overlap import WriteBehind
 from classifier.traces import read_traces
 
@@ -140,14 +142,14 @@ class RowCounts:
 
 
 def read_rows(
-    sources: Sequence[InputFile], options: RowOptions, *, scored: bool | None = None
+    sources: Sequence[InputFile | Slice], options: RowOptions, *, scored: bool | None = None
 ) -> Iterator[tuple[RowBatch, list[int]]]:
     """Read the rows of inputs, one after the other.
 
     Parameters
     ----------
     sources
-        The inputs.
+        The inputs, or slices of them.
     options
         How to read them.
     scored
@@ -164,10 +166,12 @@ def read_rows(
         If an input cannot be read to its end, or its rows have scores and should not, or the other way round.
     """
     done = 0
-    for source in sources:
-        for batch in read_batches(source, options.limits):
-            if options.limit is not None and done + len(batch.rows) > options.limit:
-                batch = batch.take(range(options.limit - done))
+    for part in sources:
+        source, skip, take = part if isinstance(part, Slice) else Slice(part)
+        end = min(maxsize if take is None else done + take, options.limit or maxsize)
+        for batch in read_batches(source, options.limits, skip=skip):
+            if done + len(batch.rows) > end:
+                batch = batch.take(range(end - done))
             if scored is not None:
                 _check_scored(batch, scored)
             origins = list(range(len(batch.rows)))
@@ -179,6 +183,8 @@ def read_rows(
             done += len(batch.rows)
             if done == options.limit:
                 return
+            if done == end:
+                break
 
 
 def score_rows(scorer: ScoresRows, batch: RowBatch) -> list[dict[str, Any]]:

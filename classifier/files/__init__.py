@@ -3,7 +3,7 @@
 from collections.abc import Generator
 
 from classifier.files.inputs import InputFile, find_inputs
-from classifier.files.jsonl import read_json_batches
+from classifier.files.jsonl import count_json_rows, read_json_batches
 from classifier.files.outputs import OutputTarget, plan_output
 from classifier.files.rows import ADDED_COLUMNS, RAW_COLUMN, SCORE_COLUMNS, BatchLimits, Row, RowBatch
 
@@ -16,13 +16,16 @@ __all__ = [
     "OutputTarget",
     "Row",
     "RowBatch",
+    "count_rows",
     "find_inputs",
     "plan_output",
     "read_batches",
 ]
 
 
-def read_batches(source: InputFile, limits: BatchLimits | None = None) -> Generator[RowBatch, None, None]:
+def read_batches(
+    source: InputFile, limits: BatchLimits | None = None, *, skip: int = 0
+) -> Generator[RowBatch, None, None]:
     """Read the rows of one input in batches.
 
     Parameters
@@ -31,6 +34,8 @@ def read_batches(source: InputFile, limits: BatchLimits | None = None) -> Genera
         The file.
     limits
         When a batch is full.
+    skip
+        Rows to pass over first.
 
     Yields
     ------
@@ -44,8 +49,23 @@ def read_batches(source: InputFile, limits: BatchLimits | None = None) -> Genera
     """
     limits = limits or BatchLimits()
     if source.format != "parquet":
-        yield from read_json_batches(source, limits)
+        yield from read_json_batches(source, limits, skip)
         return
     from classifier.files.parquet import read_parquet_batches  # JSON needs no pyarrow
 
-    yield from read_parquet_batches(source, limits)
+    yield from read_parquet_batches(source, limits, skip)
+
+
+def count_rows(source: InputFile) -> int:
+    """Count the rows of one input that can be read twice.
+
+    Raises
+    ------
+    InputFileError
+        If the file cannot be read to its end.
+    """
+    if source.format != "parquet":
+        return count_json_rows(source)
+    from classifier.files.parquet import count_parquet_rows  # JSON needs no pyarrow
+
+    return count_parquet_rows(source)

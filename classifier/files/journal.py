@@ -52,12 +52,15 @@ class ScoreJournal:
         The output that an earlier attempt completed, though it was stopped before its end.
     rows
         Rows whose scores are kept here.
+    begun
+        Whether an attempt has begun.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.attempts: list[int] = []
         self.finished: FinishedFile | None = None
         self.rows = 0
+        self.begun = False
         self._path = path
         self._run: dict[str, Any] | None = None
         self._end = 0
@@ -115,6 +118,7 @@ class ScoreJournal:
             self._earlier = self._batches()
         self._append({"attempt": self.attempts})
         self.attempts.append(0)
+        self.begun = True
 
     def scores(self, batch: RowBatch) -> Added | None:
         """Return the scores that an earlier attempt gave the next batch, None where no attempt came so far.

@@ -26,7 +26,7 @@ class Member(NamedTuple):
     end: int
 
 
-def read_json_batches(source: InputFile, limits: BatchLimits) -> Iterator[RowBatch]:
+def read_json_batches(source: InputFile, limits: BatchLimits, skip: int = 0) -> Iterator[RowBatch]:
     """Read the rows of a JSON lines file, or of a JSON array, in batches.
 
     Parameters
@@ -35,6 +35,8 @@ def read_json_batches(source: InputFile, limits: BatchLimits) -> Iterator[RowBat
         The file.
     limits
         When a batch is full.
+    skip
+        Rows to pass over first.
 
     Yields
     ------
@@ -55,6 +57,9 @@ def read_json_batches(source: InputFile, limits: BatchLimits) -> Iterator[RowBat
         return RowBatch(source, rows, numbers, lines=lines, blank_lines=blank, share_read=source.share_read())
 
     for number, raw in _numbered_lines(source):
+        if skip:
+            skip -= not _is_blank(raw)
+            continue
         row, text = _parse(raw, number, source)
         if row is None:
             blank += 1
@@ -69,6 +74,17 @@ def read_json_batches(source: InputFile, limits: BatchLimits) -> Iterator[RowBat
             characters = blank = 0
     if rows or blank:
         yield batch()
+
+
+def count_json_rows(source: InputFile) -> int:
+    """Count the rows of a JSON lines file, or of a JSON array, without parsing each.
+
+    Raises
+    ------
+    InputFileError
+        If the file cannot be read to its end.
+    """
+    return sum(not _is_blank(raw) for _, raw in _numbered_lines(source))
 
 
 def members(text: str) -> list[Member]:
@@ -195,6 +211,15 @@ def _is_object(line: bytes) -> bool:
     try:
         return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
+        return False
+
+
+def _is_blank(raw: bytes) -> bool:
+    if raw[:1] in (b"{", b'"', b"["):
+        return False
+    try:
+        return not raw.decode("utf-8").strip()
+    except UnicodeDecodeError:
         return False
 
 

@@ -35,7 +35,7 @@ def parquet_schema(source: InputFile) -> pa.Schema:
     return schema
 
 
-def read_parquet_batches(source: InputFile, limits: BatchLimits) -> Iterator[RowBatch]:
+def read_parquet_batches(source: InputFile, limits: BatchLimits, skip: int = 0) -> Iterator[RowBatch]:
     """Read the rows of a Parquet file in batches.
 
     Parameters
@@ -44,6 +44,8 @@ def read_parquet_batches(source: InputFile, limits: BatchLimits) -> Iterator[Row
         The file.
     limits
         When a batch is full; its characters are estimated from the file's own figures.
+    skip
+        Rows to pass over first.
 
     Yields
     ------
@@ -55,12 +57,12 @@ def read_parquet_batches(source: InputFile, limits: BatchLimits) -> Iterator[Row
     InputFileError
         If the file cannot be read to its end.
     """
-    for table, numbers, share in read_parquet_tables(source, limits):
+    for table, numbers, share in read_parquet_tables(source, limits, skip):
         yield RowBatch(source, table_rows(table), numbers, table=table, share_read=share)
 
 
 def read_parquet_tables(
-    source: InputFile, limits: BatchLimits
+    source: InputFile, limits: BatchLimits, skip: int = 0
 ) -> Iterator[tuple[pa.RecordBatch, range, float]]:
     """Read a Parquet file in batches of Arrow data, for what needs no Python value of every row.
 
@@ -70,6 +72,8 @@ def read_parquet_tables(
         The file.
     limits
         When a batch is full; its characters are estimated from the file's own figures.
+    skip
+        Rows to pass over first.
 
     Yields
     ------
@@ -81,12 +85,16 @@ def read_parquet_tables(
     InputFileError
         If the file cannot be read to its end.
     """
-    done = 0
     with _open(source) as file:
+        groups = range(file.metadata.num_row_groups)
+        done = 0
+        while groups and done + file.metadata.row_group(groups[0]).num_rows <= skip:
+            done += file.metadata.row_group(groups[0]).num_rows
+            groups = groups[1:]
         total = file.metadata.num_rows
         size = sum(file.metadata.row_group(at).total_byte_size for at in range(file.metadata.num_row_groups))
         rows = max(1, min(limits.rows, limits.characters * total // size if size else limits.rows))
-        batches = file.iter_batches(batch_size=rows)
+        batches = file.iter_batches(batch_size=rows, row_groups=list(groups))
         while True:
             try:
                 table = next(batches, None)
@@ -96,9 +104,25 @@ def read_parquet_tables(
                 ) from error
             if table is None:
                 return
-            numbers = range(done + 1, done + len(table) + 1)
+            passed = max(0, min(skip - done, len(table)))
             done += len(table)
+            table = table.slice(passed)
+            if not len(table):
+                continue
+            numbers = range(done - len(table) + 1, done + 1)
             yield table, numbers, done / total
+
+
+def count_parquet_rows(source: InputFile) -> int:
+    """Return the number of rows that a Parquet file states.
+
+    Raises
+    ------
+    InputFileError
+        If the file is no Parquet or damaged.
+    """
+    with _open(source) as file:
+        return int(file.metadata.num_rows)
 
 
 def table_rows(table: pa.RecordBatch | pa.Table) -> list[Row]:
