@@ -15,9 +15,11 @@ from training.config import TrainingConfig, load_config
 from training.corpus import gold_traces, kind_targets
 from training.export import ParityError, export_model
 from training.finetune import finetune, predict
+from training.folds import fold_of
 from training.gold import read_gold
 from training.model import StepClassifier, load_encoder, special_layout
-from training.recipe import TrainingData, train_model
+from training.narrow import narrow_encoder
+from training.recipe import TrainingData, is_kept_out, train_model
 from training.trace_files import read_raw_traces
 
 
@@ -39,7 +41,7 @@ def config(encoder: Path) -> TrainingConfig:
         epochs=12,
         batch_tokens=512,
         learning_rate=3e-3,
-        heuristic_characters=0,
+        folds=2,
     )
 
 
@@ -57,14 +59,33 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 def trained(data: TrainingData, config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     with_heuristics = dataclasses.replace(config, heuristic_characters=4_000)
+    # The second fold alone, as on another machine; the run then goes on from it.
+    only = train_model(data, folder / "model", folder / "run", with_heuristics, only_fold=1)
+    assert len(only["epochs"]) == config.epochs + 1
+    assert not (folder / "model").exists()
     record = train_model(data, folder / "model", folder / "run", with_heuristics)
     assert record["parity"] <= 1e-4
-    assert len(record["epochs"]) == 2 * config.epochs + 1
+    assert [len(fold) for fold in record["epochs"]] == [config.epochs + 1] * 2
+    assert record["epochs"][1] == only["epochs"]
     return folder
 
 
-def test_trained_model_tells_departures_from_progress(trained: Path, tmp_path: Path) -> None:
-    scorer = BranchScorer(trained / "model")
+@pytest.fixture(scope="module")
+def student(trained: Path, data: TrainingData, config: TrainingConfig) -> Path:
+    narrow = dataclasses.replace(config, hidden_size=32, layers=1, taught_characters=4_000, epochs=20)
+    taught = dataclasses.replace(data, teacher=trained / "model")
+    record = train_model(taught, trained / "student", trained / "student.run", narrow)
+    assert set(record["data"]["teacher"]) == {"model.onnx", "tokenizer.json", "card.json"}
+    assert [len(fold) for fold in record["epochs"]] == [20]
+    return trained / "student"
+
+
+@pytest.mark.parametrize("name", ["model", "student"])
+def test_trained_model_tells_departures_from_progress(
+    name: str, trained: Path, student: Path, tmp_path: Path
+) -> None:
+    assert student.is_dir()
+    scorer = BranchScorer(trained / name)
     branching: list[float] = []
     converging: list[float] = []
     for document in read_gold([write_gold(tmp_path / "test.jsonl", 20, first=400)]):
@@ -88,13 +109,48 @@ def test_card_says_what_was_done(trained: Path) -> None:
 
 
 def test_finished_run_is_not_trained_again(trained: Path, data: TrainingData, config: TrainingConfig) -> None:
-    before = (trained / "run" / "annotated" / "epochs.jsonl").read_text()
+    before = (trained / "run" / "fold-1" / "annotated" / "epochs.jsonl").read_text()
     again = dataclasses.replace(config, heuristic_characters=4_000)
     train_model(data, trained / "again", trained / "run", again)
-    assert (trained / "run" / "annotated" / "epochs.jsonl").read_text() == before
+    assert (trained / "run" / "fold-1" / "annotated" / "epochs.jsonl").read_text() == before
     text = "Add the two prices. No, that is wrong."
     first, second = (BranchScorer(trained / name).score(text) for name in ("model", "again"))
     assert first.probabilities.tolist() == second.probabilities.tolist()
+
+
+def test_every_document_is_predicted_by_a_model_that_never_saw_it(
+    trained: Path, data: TrainingData, config: TrainingConfig
+) -> None:
+    card = BranchScorer(trained / "model").card
+    forecast = card["figures"]["out of fold, train.jsonl"]
+    assert forecast["documents"] == card["training_data"]["annotated"]["documents"]
+    assert 0.5 < forecast["average_precision"]["value"] <= 1
+    documents = [one for one in read_gold(data.gold) if not is_kept_out(one)]
+    folds = [[one.id for one in documents if fold_of(one, config.folds) == fold] for fold in range(2)]
+    assert min(map(len, folds)) > 10
+    with np.load(trained / "run" / "out_of_fold.npz") as logits:
+        assert set(logits) == {name for fold in folds for name in fold}
+        assert all(logits[one.id].shape == (len(one.steps), 4) for one in documents)
+
+
+def test_documents_of_one_identifier_are_refused(
+    data: TrainingData, config: TrainingConfig, tmp_path: Path
+) -> None:
+    twice = dataclasses.replace(data, gold=(*data.gold, write_gold(tmp_path / "more.jsonl", 2)))
+    with pytest.raises(OptionError, match="name several labelled documents"):
+        train_model(twice, tmp_path / "model", tmp_path / "run", config)
+
+
+def test_narrow_encoder_keeps_what_words_mean(encoder: Path, config: TrainingConfig) -> None:
+    wide, tokenizer = load_encoder(config, None)
+    narrow = narrow_encoder(wide, 32, 1)
+    before, after = (one.get_input_embeddings().weight.detach() for one in (wide, narrow))  # type: ignore[operator]
+    assert after.shape == (tokenizer.get_vocab_size(), 32)
+    # At full width the projection only turns the space: products of embeddings stay.
+    torch.testing.assert_close(after @ after.T, before @ before.T, atol=1e-4, rtol=1e-4)
+    for width in (0, 40, 64):
+        with pytest.raises(ValueError, match="a multiple of 32"):
+            narrow_encoder(wide, width, 1)
 
 
 def test_run_folder_of_another_run_is_refused(

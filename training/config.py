@@ -23,39 +23,50 @@ class TrainingConfig:
     vocabulary_size
         How many WordPiece tokens to keep; 0 keeps them all.
     layers, hidden_size
-        Keep only this many layers (evenly spaced) or shrink the hidden size of the encoder; 0 keeps all.
+        Keep only this many layers (evenly spaced); with a hidden size, make a new and narrower encoder of
+        this many layers that keeps only the embeddings, projected. 0 keeps all.
     window_lengths, context_tokens, max_steps, max_step_tokens
         The window layout.
-    epochs, batch_tokens, learning_rate, warmup_share, weight_decay, dropout
-        The optimisation: AdamW, linear warm-up and decay.
+    epochs, batch_tokens, learning_rate, warmup_share, weight_decay, dropout, attention_dropout
+        The optimisation: AdamW, linear warm-up and decay. To draw the attention's dropout takes a third of
+        the time of training on a CPU, so it is off by default.
     label_smoothing
         Share of each hard label that is spread over the four kinds.
     cue_masking, token_masking
         Probability that a cue phrase, or any token, is hidden from the model during training.
+    folds
+        Into how many parts the labelled documents are cut. A model is trained without each, and the mean of
+        their weights is the result; 0 trains one model on everything.
     heuristic_characters
-        How many characters of unlabelled traces, labelled by heuristics only, a second run begins with; the
-        shipped weights are the mean of both runs'. 0 leaves the second run out.
+        How many characters of unlabelled traces, labelled by heuristics only, training begins with; 0 leaves
+        this first stage out.
+    taught_characters
+        How many characters of unlabelled traces a teacher, where there is one, labels for its student.
     seed
-        Seed of the weights, the order and the masking.
+        Seed of the weights, the order and the masking; each further fold adds one to it.
     """
 
     encoder: str = "minilm"
     vocabulary_size: int = 9_500
     layers: int = 0
+    hidden_size: int = 0
     window_lengths: tuple[int, ...] = (64, 128, 256)
     context_tokens: int = 64
     max_steps: int = 48
     max_step_tokens: int = 128
-    epochs: int = 4
+    epochs: int = 2
     batch_tokens: int = 2_048
     learning_rate: float = 1e-4
     warmup_share: float = 0.1
     weight_decay: float = 0.01
     dropout: float = 0.1
+    attention_dropout: float = 0.0
     label_smoothing: float = 0.05
     cue_masking: float = 0.1
     token_masking: float = 0.05
-    heuristic_characters: int = 3_000_000
+    folds: int = 5
+    heuristic_characters: int = 0
+    taught_characters: int = 12_000_000
     seed: int = 1
 
     def layout(self, pad_id: int, start_id: int, marker_id: int) -> WindowLayout:

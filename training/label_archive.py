@@ -19,6 +19,7 @@ from classifier.kinds import KIND_CODES
 from training.gold import GoldDocument, GoldStep, read_gold
 from training.label_files import trace_sha256
 from training.trace_files import read_trace_rows
+from training.written_traces import ENDING, read_written_traces
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -165,6 +166,40 @@ def rebuild_gold(archive: Path, traces: Sequence[str]) -> RebuiltGold:
         else:
             documents.append(_document(steps, trace, archive))
     return RebuiltGold(tuple(documents), tuple(missing))
+
+
+def read_labelled(path: Path, traces: Sequence[Path]) -> list[GoldDocument]:
+    """Read labelled documents, in whichever form they are.
+
+    Parameters
+    ----------
+    path
+        Documents with their text as JSONL, plain or gzip; an archive of labels (`.parquet`), whose text is
+        looked for in `traces`; or a file (`.txt`) or folder of traces written by hand.
+    traces
+        Files and folders of traces.
+
+    Returns
+    -------
+    list of GoldDocument
+        The documents.
+
+    Raises
+    ------
+    InputFileError
+        If a file cannot be read or has another schema, or the traces lack one that an archive speaks of.
+    """
+    if path.is_dir() or path.suffix == ENDING:
+        return read_written_traces(path)
+    if path.suffix != ".parquet":
+        return read_gold([path])
+    rebuilt = rebuild_gold(path, [str(one) for one in traces])
+    if rebuilt.missing:
+        raise InputFileError(
+            f"{path}: the traces of {len(rebuilt.missing)} labelled documents, the first of them "
+            f"{rebuilt.missing[0]}, are not among the given ones; give the traces that were labelled"
+        )
+    return list(rebuilt.documents)
 
 
 def _read(archive: Path) -> list[dict[str, Any]]:

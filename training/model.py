@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from classifier.kinds import KINDS
 from classifier.windows import WindowLayout
 from training.config import TrainingConfig
+from training.narrow import narrow_encoder
 from training.vocabulary import cut_vocabulary, token_ids
 
 
@@ -84,7 +85,7 @@ def load_encoder(config: TrainingConfig, counts: Counter[str] | None) -> tuple[n
     path = minilm_path() if config.encoder == "minilm" else config.encoder
     settings = AutoConfig.from_pretrained(path)
     settings.hidden_dropout_prob = config.dropout
-    settings.attention_probs_dropout_prob = config.dropout
+    settings.attention_probs_dropout_prob = config.attention_dropout
     # Eager attention trains about twice as fast as the fused kernel on a CPU, where dropout keeps the latter
     # from its fast path.
     encoder: Any = AutoModel.from_pretrained(path, config=settings, attn_implementation="eager")
@@ -102,7 +103,9 @@ def load_encoder(config: TrainingConfig, counts: Counter[str] | None) -> tuple[n
         weight = encoder.get_input_embeddings().weight.data[old_ids]
         encoder.set_input_embeddings(nn.Embedding.from_pretrained(weight, freeze=False))
         encoder.config.vocab_size = len(old_ids)
-    if config.layers:
+    if config.hidden_size:
+        encoder = narrow_encoder(encoder, config.hidden_size, config.layers or len(encoder.encoder.layer))
+    elif config.layers:
         _keep_layers(encoder, config.layers)
     return encoder, tokenizer
 

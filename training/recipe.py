@@ -6,12 +6,13 @@ import json
 import logging
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from classifier.errors import OptionError
@@ -19,13 +20,14 @@ from classifier.model_folder import file_sha256
 from training.calibrate import calibrate
 from training.card import kept_out_figures, model_card
 from training.config import TrainingConfig
-from training.corpus import gold_traces, kind_targets
+from training.corpus import FloatArray, gold_traces, kind_targets
+from training.distill import train_student
 from training.export import export_model, round_weights
-from training.finetune import finetune, predict
+from training.finetune import predict
+from training.folds import Folds, train_fold, train_folds
 from training.gold import GoldDocument, read_gold
-from training.heuristic_corpus import heuristic_traces, sample_excerpts
+from training.label_archive import read_labelled
 from training.model import StepClassifier, load_encoder, special_layout
-from training.soft_labels import fit_on_gold
 from training.trace_files import TraceRow, read_raw_traces
 from training.vocabulary import count_tokens
 
@@ -44,24 +46,34 @@ class TrainingData:
     traces
         Folders or files of unlabelled traces.
     gold
-        Files of labelled documents to train on.
+        Labelled documents to train on, in any form that `read_labelled` reads.
     calibration
         Further files of labelled documents, for temperature and threshold only.
+    teacher
+        A model folder whose probabilities on the unlabelled traces a student learns from; without one, the
+        model learns from labels alone.
     """
 
     traces: tuple[Path, ...]
     gold: tuple[Path, ...]
     calibration: tuple[Path, ...] = ()
+    teacher: Path | None = None
 
 
-def train_model(data: TrainingData, output: Path, run_folder: Path, config: TrainingConfig) -> dict[str, Any]:
+def train_model(
+    data: TrainingData,
+    output: Path,
+    run_folder: Path,
+    config: TrainingConfig,
+    *,
+    only_fold: int | None = None,
+) -> dict[str, Any]:
     """Train, calibrate and export a model.
 
-    Stages: annotated labels; if the config asks for heuristic labels, once more from the start with these
-    first and the annotated ones after, and the mean of both runs' weights (Wortsman et al. 2022, "Model
-    soups", section 2); temperature and threshold on documents kept out; export with a parity check. Each
-    stage leaves its state in the run folder; a run with the same config and data goes on where the last one
-    stopped.
+    Stages: a model for each fold of the labelled documents, trained without it, and the mean of their
+    weights (see `train_folds`), or a teacher's student (see `train_student`); temperature and threshold on
+    documents that no model was trained on; export with a parity check. Each stage leaves its state in the run
+    folder; a run with the same config and data goes on where the last one stopped.
 
     Parameters
     ----------
@@ -73,6 +85,9 @@ def train_model(data: TrainingData, output: Path, run_folder: Path, config: Trai
         Where the run keeps its state and its record `run.json`.
     config
         The settings.
+    only_fold
+        Train this fold only, from 0, and write no model: folds can so be trained side by side, and a run
+        without this goes on from them.
 
     Returns
     -------
@@ -86,7 +101,9 @@ def train_model(data: TrainingData, output: Path, run_folder: Path, config: Trai
     InputFileError
         If a file cannot be read.
     """
-    documents = read_gold(data.gold)
+    files = {str(path): read_labelled(path, data.traces) for path in data.gold}
+    documents = [document for read in files.values() for document in read]
+    _check_identifiers(documents)
     kept_out = [document for document in documents if is_kept_out(document)]
     trained = [document for document in documents if not is_kept_out(document)]
     calibration_documents = [*kept_out, *read_gold(data.calibration)]
@@ -100,26 +117,19 @@ def train_model(data: TrainingData, output: Path, run_folder: Path, config: Trai
     torch.manual_seed(config.seed)
 
     unlabelled = read_raw_traces(data.traces)
-    counts = _token_counts(unlabelled, config, run_folder)
-    encoder, tokenizer = load_encoder(config, counts)
+    encoder, tokenizer = load_encoder(config, _token_counts(unlabelled, config, run_folder))
     layout = special_layout(config, tokenizer)
     model = StepClassifier(encoder, layout.pad_id, config.dropout)
-    start = {name: weight.clone() for name, weight in model.state_dict().items()}
-
-    annotated = gold_traces(trained, tokenizer, layout)
-    epochs = finetune(model, annotated, tokenizer, layout, config, run_folder / "annotated")
-    if config.heuristic_characters:
-        without = {name: weight.clone() for name, weight in model.state_dict().items()}
-        model.load_state_dict(start)
-        known = {document.trace for document in calibration_documents}
-        rest = (trace for trace in unlabelled if trace.trace not in known)
-        excerpts = sample_excerpts(rest, config.heuristic_characters, config.seed)
-        first = heuristic_traces(excerpts, tokenizer, layout, fit_on_gold(trained))
-        first_config = dataclasses.replace(config, epochs=1, label_smoothing=0.0)
-        epochs += finetune(model, first, tokenizer, layout, first_config, run_folder / "heuristic")
-        epochs += finetune(model, annotated, tokenizer, layout, config, run_folder / "after_heuristic")
-        model.load_state_dict(
-            {name: (weight + without[name]) / 2 for name, weight in model.state_dict().items()}
+    known = {document.trace for document in calibration_documents}
+    rest = [trace for trace in unlabelled if trace.trace not in known]
+    if only_fold is not None:
+        epochs = train_fold(model, only_fold, trained, rest, tokenizer, layout, config, run_folder)
+        return {**identity, "fold": only_fold, "epochs": [dataclasses.asdict(epoch) for epoch in epochs]}
+    if data.teacher is None:
+        folds = train_folds(model, trained, rest, tokenizer, layout, config, run_folder)
+    else:
+        folds = Folds(
+            [train_student(model, trained, rest, data.teacher, tokenizer, layout, config, run_folder)], []
         )
 
     round_weights(model)
@@ -131,16 +141,20 @@ def train_model(data: TrainingData, output: Path, run_folder: Path, config: Trai
     }
     group_logits = dict(zip(groups, (logits[: len(kept_out)], logits[len(kept_out) :]), strict=True))
     figures = kept_out_figures(groups, group_logits, calibration)
+    if folds.logits:
+        found = {document.id: each for document, each in zip(trained, folds.logits, strict=True)}
+        np.savez_compressed(run_folder / "out_of_fold.npz", **found)  # type: ignore[arg-type]
+        figures |= _forecast(files, found)
     record = {
         **identity,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "trained_on": _count(trained),
         "calibrated_on": _count(calibration_documents),
         "calibration": dataclasses.asdict(calibration),
-        "epochs": [dataclasses.asdict(epoch) for epoch in epochs],
+        "epochs": [[dataclasses.asdict(epoch) for epoch in fold] for fold in folds.epochs],
         "figures": figures,
     }
-    labelled = unlabelled if config.heuristic_characters else ()
+    labelled = rest if config.heuristic_characters else ()
     card = model_card(record, trained, calibration, labelled, figures)
     record["parity"] = export_model(
         model,
@@ -160,17 +174,48 @@ def is_kept_out(document: GoldDocument) -> bool:
     return zlib.crc32(document.id.encode()) % CALIBRATION_PART == 0
 
 
+def _check_identifiers(documents: Sequence[GoldDocument]) -> None:
+    twice = [name for name, count in Counter(document.id for document in documents).items() if count > 1]
+    if twice:
+        raise OptionError(
+            f"{len(twice)} identifiers, the first of them {twice[0]!r}, name several labelled documents; "
+            "the folds need one identifier a document"
+        )
+
+
+def _forecast(
+    files: Mapping[str, Sequence[GoldDocument]], logits: Mapping[str, FloatArray]
+) -> dict[str, Any]:
+    """Compute the figures of the folds' models on each file's documents, none of which they were trained on.
+
+    These models' logits get a temperature and a threshold of their own, as those of the mean of the weights
+    do not fit them.
+    """
+    groups = {
+        f"out of fold, {Path(name).name}": [document for document in documents if document.id in logits]
+        for name, documents in files.items()
+    }
+    group_logits = {name: [logits[one.id] for one in documents] for name, documents in groups.items()}
+    documents = [document for group in groups.values() for document in group]
+    calibration = calibrate([logits[one.id] for one in documents], [kind_targets(one) for one in documents])
+    return kept_out_figures(groups, group_logits, calibration)
+
+
 def _count(documents: Sequence[GoldDocument]) -> dict[str, int]:
     return {"documents": len(documents), "steps": sum(len(document.steps) for document in documents)}
 
 
 def _data_hashes(data: TrainingData) -> dict[str, dict[str, str]]:
     def files(paths: Sequence[Path]) -> list[Path]:
-        return [
-            file for path in paths for file in (sorted(path.glob("*.jsonl*")) if path.is_dir() else [path])
-        ]
+        return [file for path in paths for file in (sorted(path.rglob("*.*")) if path.is_dir() else [path])]
 
-    groups = {"traces": data.traces, "gold": data.gold, "calibration": data.calibration}
+    teacher = () if data.teacher is None else (data.teacher,)
+    groups = {
+        "traces": data.traces,
+        "gold": data.gold,
+        "calibration": data.calibration,
+        "teacher": teacher,
+    }
     return {
         name: {file.name: file_sha256(file) for file in files(paths) if file.is_file()}
         for name, paths in groups.items()

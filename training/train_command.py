@@ -9,7 +9,11 @@ import typer
 def train(
     gold: Annotated[
         list[Path],
-        typer.Option("--gold", help="Labelled documents to train on, JSONL or .jsonl.gz; may be repeated."),
+        typer.Option(
+            "--gold",
+            help="Labelled documents to train on: JSONL or .jsonl.gz, a .parquet archive of labels of the "
+            "traces, or traces written by hand (.txt or a folder); may be repeated.",
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model folder to write.")],
     traces: Annotated[
@@ -35,6 +39,18 @@ def train(
         Path | None,
         typer.Option("--run", help="Where the run keeps its state; OUTPUT.run beside the output by default."),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            "--teacher", help="A model folder; its student learns from it on the unlabelled traces."
+        ),
+    ] = None,
+    fold: Annotated[
+        int | None,
+        typer.Option(
+            "--only-fold", min=1, help="Train this fold only and write no model; for folds side by side."
+        ),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Threads; without it one a core.")
     ] = None,
@@ -54,6 +70,7 @@ def train(
     from rich.console import Console
     from rich.logging import RichHandler
 
+    from classifier.errors import OptionError
     from training.config import load_config
     from training.recipe import TrainingData, train_model
 
@@ -66,10 +83,15 @@ def train(
     logging.getLogger("httpx").setLevel(logging.WARNING)
     if threads:
         torch.set_num_threads(threads)
-    data = TrainingData(tuple(traces or ()), tuple(gold), tuple(calibration or ()))
-    record = train_model(data, output, run_folder or output.with_name(output.name + ".run"), chosen)
+    data = TrainingData(tuple(traces or ()), tuple(gold), tuple(calibration or ()), teacher)
+    if fold is not None and fold > max(1, chosen.folds):
+        raise OptionError(f"--only-fold {fold}: the config has {chosen.folds} folds")
+    run = run_folder or output.with_name(output.name + ".run")
+    record = train_model(data, output, run, chosen, only_fold=None if fold is None else fold - 1)
     if json_output:
         typer.echo(json.dumps(record, indent=2))
+    elif fold is not None:
+        typer.echo(f"Trained fold {fold}; the same command without --only-fold goes on from it.")
     else:
         typer.echo(
             f"Wrote {output}: trained on {record['trained_on']['steps']:,} steps, "
