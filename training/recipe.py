@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
 from classifier.errors import OptionError
 from classifier.model_folder import file_sha256
+from classifier.windows import WindowLayout
 from training.calibrate import calibrate
 from training.card import kept_out_figures, model_card
 from training.config import TrainingConfig
@@ -60,6 +62,37 @@ class TrainingData:
     teacher: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedRun:
+    """The data of a run, and the model before training.
+
+    Parameters
+    ----------
+    identity
+        Config and hashes of the data.
+    files
+        The labelled documents of each file.
+    trained, kept_out
+        The labelled documents to train on, and those for temperature and threshold only.
+    calibration
+        The documents of the calibration files.
+    unlabelled
+        The raw traces that are in neither of the last two.
+    model, tokenizer, layout
+        Where training begins.
+    """
+
+    identity: dict[str, Any]
+    files: dict[str, list[GoldDocument]]
+    trained: list[GoldDocument]
+    kept_out: list[GoldDocument]
+    calibration: list[GoldDocument]
+    unlabelled: list[TraceRow]
+    model: StepClassifier
+    tokenizer: Tokenizer
+    layout: WindowLayout
+
+
 def train_model(
     data: TrainingData,
     output: Path,
@@ -101,52 +134,36 @@ def train_model(
     InputFileError
         If a file cannot be read.
     """
-    files = {str(path): read_labelled(path, data.traces) for path in data.gold}
-    documents = [document for read in files.values() for document in read]
-    _check_identifiers(documents)
-    kept_out = [document for document in documents if is_kept_out(document)]
-    trained = [document for document in documents if not is_kept_out(document)]
-    calibration_documents = [*kept_out, *read_gold(data.calibration)]
-    if not trained or not calibration_documents:
-        raise OptionError(
-            f"{len(documents)} labelled documents give {len(trained)} to train on and "
-            f"{len(calibration_documents)} to calibrate on; give more documents, or a file for calibration"
-        )
-    identity = {"config": config.to_dict(), "data": _data_hashes(data)}
-    _claim(run_folder, identity)
-    torch.manual_seed(config.seed)
-
-    unlabelled = read_raw_traces(data.traces)
-    encoder, tokenizer = load_encoder(config, _token_counts(unlabelled, config, run_folder))
-    layout = special_layout(config, tokenizer)
-    model = StepClassifier(encoder, layout.pad_id, config.dropout)
-    known = {document.trace for document in calibration_documents}
-    rest = [trace for trace in unlabelled if trace.trace not in known]
+    run = prepare_run(data, run_folder, config)
+    model, tokenizer, layout = run.model, run.tokenizer, run.layout
+    trained, kept_out = run.trained, run.kept_out
     if only_fold is not None:
-        epochs = train_fold(model, only_fold, trained, rest, tokenizer, layout, config, run_folder)
-        return {**identity, "fold": only_fold, "epochs": [dataclasses.asdict(epoch) for epoch in epochs]}
+        epochs = train_fold(model, only_fold, trained, run.unlabelled, tokenizer, layout, config, run_folder)
+        return {**run.identity, "fold": only_fold, "epochs": [dataclasses.asdict(epoch) for epoch in epochs]}
     if data.teacher is None:
-        folds = train_folds(model, trained, rest, tokenizer, layout, config, run_folder)
+        folds = train_folds(model, trained, run.unlabelled, tokenizer, layout, config, run_folder)
     else:
-        folds = Folds(
-            [train_student(model, trained, rest, data.teacher, tokenizer, layout, config, run_folder)], []
+        epochs = train_student(
+            model, trained, run.unlabelled, data.teacher, tokenizer, layout, config, run_folder
         )
+        folds = Folds([epochs], [])
 
+    calibration_documents = [*kept_out, *run.calibration]
     round_weights(model)
     logits = predict(model, gold_traces(calibration_documents, tokenizer, layout), layout)
     calibration = calibrate(logits, [kind_targets(document) for document in calibration_documents])
     groups = {
         "kept out of the training files": kept_out,
-        "calibration files": calibration_documents[len(kept_out) :],
+        "calibration files": run.calibration,
     }
     group_logits = dict(zip(groups, (logits[: len(kept_out)], logits[len(kept_out) :]), strict=True))
     figures = kept_out_figures(groups, group_logits, calibration)
     if folds.logits:
         found = {document.id: each for document, each in zip(trained, folds.logits, strict=True)}
         np.savez_compressed(run_folder / "out_of_fold.npz", **found)  # type: ignore[arg-type]
-        figures |= _forecast(files, found)
+        figures |= _forecast(run.files, found)
     record = {
-        **identity,
+        **run.identity,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "trained_on": _count(trained),
         "calibrated_on": _count(calibration_documents),
@@ -154,7 +171,7 @@ def train_model(
         "epochs": [[dataclasses.asdict(epoch) for epoch in fold] for fold in folds.epochs],
         "figures": figures,
     }
-    labelled = rest if config.heuristic_characters else ()
+    labelled = run.unlabelled if config.heuristic_characters else ()
     card = model_card(record, trained, calibration, labelled, figures)
     record["parity"] = export_model(
         model,
@@ -167,6 +184,57 @@ def train_model(
     )
     (run_folder / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return record
+
+
+def prepare_run(data: TrainingData, run_folder: Path, config: TrainingConfig) -> PreparedRun:
+    """Read the data and load the encoder of a run, and claim its folder.
+
+    Parameters
+    ----------
+    data, run_folder, config
+        As in `train_model`.
+
+    Returns
+    -------
+    PreparedRun
+        The same every time, weights included.
+
+    Raises
+    ------
+    OptionError
+        If the run folder holds a run with another config or other data, or too few documents are given.
+    InputFileError
+        If a file cannot be read.
+    """
+    files = {str(path): read_labelled(path, data.traces) for path in data.gold}
+    documents = [document for read in files.values() for document in read]
+    _check_identifiers(documents)
+    kept_out = [document for document in documents if is_kept_out(document)]
+    trained = [document for document in documents if not is_kept_out(document)]
+    calibration = read_gold(data.calibration)
+    if not trained or not kept_out + calibration:
+        raise OptionError(
+            f"{len(documents)} labelled documents give {len(trained)} to train on and "
+            f"{len(kept_out + calibration)} to calibrate on; give more documents, or a file for calibration"
+        )
+    identity = {"config": config.to_dict(), "data": _data_hashes(data)}
+    _claim(run_folder, identity)
+    torch.manual_seed(config.seed)
+    unlabelled = read_raw_traces(data.traces)
+    encoder, tokenizer = load_encoder(config, _token_counts(unlabelled, config, run_folder))
+    layout = special_layout(config, tokenizer)
+    known = {document.trace for document in kept_out + calibration}
+    return PreparedRun(
+        identity=identity,
+        files=files,
+        trained=trained,
+        kept_out=kept_out,
+        calibration=calibration,
+        unlabelled=[trace for trace in unlabelled if trace.trace not in known],
+        model=StepClassifier(encoder, layout.pad_id, config.dropout),
+        tokenizer=tokenizer,
+        layout=layout,
+    )
 
 
 def is_kept_out(document: GoldDocument) -> bool:
