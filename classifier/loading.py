@@ -33,7 +33,7 @@ def scorer_loader(
     Parameters
     ----------
     model, precision
-        The model folder, the embedded one by default, and which of its files.
+        The model folder or embedded model, `default` by default, and which of its files.
     provider, threads, batch_size
         Where and how the model runs; see `BranchScorer`.
     schema, column

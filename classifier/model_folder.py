@@ -11,6 +11,8 @@ from classifier.kinds import KINDS
 from classifier.windows import WindowLayout
 
 DEFAULT_FOLDER = Path(__file__).parent / "default"
+EMBEDDED_MODELS = {"default": DEFAULT_FOLDER, "fast": Path(__file__).parent / "fast"}
+"""The models that come with the package, by name: `fast` is a small student of `default`."""
 CARD_FORMAT = 1
 PRECISION_FILES = {"fp32": "model.onnx", "fp16": "model-fp16.onnx", "int8": "model-int8.onnx"}
 """The file of each precision: a model folder must have the first, `branching export` makes the others."""
@@ -77,7 +79,7 @@ def read_model_folder(folder: Path | str | None = None, precision: str = "fp32")
     Parameters
     ----------
     folder
-        The folder; the embedded model by default.
+        The folder, or the name of an embedded model; `default` by default.
     precision
         Which of the folder's files to load.
 
@@ -87,7 +89,7 @@ def read_model_folder(folder: Path | str | None = None, precision: str = "fp32")
         If the folder or a file is missing, a file's SHA-256 is not the card's, or the card is of another
         format.
     """
-    path = DEFAULT_FOLDER if folder is None else Path(folder)
+    path = model_path(folder)
     if precision not in PRECISION_FILES:
         raise ModelError(f"precision {precision!r} is not one of {', '.join(PRECISION_FILES)}")
     card = _read_card(path)
@@ -117,6 +119,19 @@ def read_model_folder(folder: Path | str | None = None, precision: str = "fp32")
         raise ModelError(
             f"{path / 'card.json'}: a field is missing or wrong ({error!r}); export the model again"
         ) from error
+
+
+def model_path(model: Path | str | None = None) -> Path:
+    """Return the folder of a model.
+
+    Parameters
+    ----------
+    model
+        A folder, or a name of `EMBEDDED_MODELS`; `default` by default. A folder of such a name is `./fast`.
+    """
+    if model is None:
+        return DEFAULT_FOLDER
+    return EMBEDDED_MODELS.get(str(model)) or Path(model)
 
 
 def file_sha256(path: Path) -> str:

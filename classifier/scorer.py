@@ -146,7 +146,7 @@ class BranchScorer:
     Parameters
     ----------
     model
-        A model folder; the embedded model by default.
+        A model folder, or `fast` for the embedded small model; the embedded default model by default.
     providers
         ONNX Runtime execution providers, or `cpu`, `cuda`, `tensorrt`; CUDA if it can be used, else the CPU,
         by default.

@@ -31,7 +31,7 @@ def _limit(name: str) -> Any:
 
 
 def serve(
-    model: Annotated[str | None, _option("model", "A model folder; the embedded model by default.")] = None,
+    model: Annotated[str | None, _option("model", "A model folder, or fast.")] = None,
     precision: Annotated[
         str | None,
         _option("precision", "Which of the model's files to use: fp32 (the default), fp16 or int8."),

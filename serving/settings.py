@@ -22,7 +22,7 @@ class Settings:
     Parameters
     ----------
     model, precision
-        The model folder, the embedded one by default, and which of its files.
+        The model folder or embedded model, `default` by default, and which of its files.
     device
         Where the encoder runs: `auto` takes an NVIDIA GPU if ONNX Runtime can use one. A device that is asked
         for by name and is not there is an error.

@@ -15,7 +15,7 @@ def evaluate(
         list[Path] | None, typer.Argument(metavar="[FILE]...", help="More files of labelled documents.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option("--model", help="Model folder; without it the embedded model.")
+        Path | None, typer.Option("--model", help="Model folder, or fast; without it the embedded model.")
     ] = None,
     train_gold: Annotated[
         list[Path] | None,

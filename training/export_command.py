@@ -12,7 +12,7 @@ def export(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model folder to write; a new one.")],
     model: Annotated[
-        Path | None, typer.Option("--model", help="Model folder; without it the embedded model.")
+        Path | None, typer.Option("--model", help="Model folder, or fast; without it the embedded model.")
     ] = None,
     traces: Annotated[
         list[Path] | None,

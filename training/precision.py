@@ -15,7 +15,7 @@ import numpy.typing as npt
 from classifier.encoder import window_inputs
 from classifier.errors import InputFileError, OptionError, OutputFileError
 from classifier.kinds import KINDS
-from classifier.model_folder import DEFAULT_FOLDER, PRECISION_FILES, read_model_folder
+from classifier.model_folder import PRECISION_FILES, model_path, read_model_folder
 from classifier.scorer import BranchScorer
 from classifier.windows import Window
 from training.export import seal
@@ -110,7 +110,7 @@ def export_precision(
         raise OptionError(f"precision {precision!r} cannot be made from fp32; give fp16 or int8")
     if output.exists():
         raise OutputFileError(f"{output} exists already; give a new folder")
-    source = DEFAULT_FOLDER if model is None else model
+    source = model_path(model)
     folder = read_model_folder(source)
     paths = list(traces) or [_example_traces()]
     compared, calibration = _choose(paths)
