@@ -66,7 +66,7 @@ class TrainingConfig:
     token_masking: float = 0.05
     folds: int = 5
     heuristic_characters: int = 0
-    taught_characters: int = 12_000_000
+    taught_characters: int = 6_000_000
     seed: int = 1
 
     def layout(self, pad_id: int, start_id: int, marker_id: int) -> WindowLayout:

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from classifier import BranchScorer
 from classifier.windows import WindowLayout
 from training.config import TrainingConfig
-from training.corpus import FloatArray, LabelledTrace, kind_targets, labelled_trace
+from training.corpus import FloatArray, gold_traces, labelled_trace
 from training.finetune import EpochRecord, finetune
 from training.gold import GoldDocument
 from training.heuristic_corpus import sample_excerpts
@@ -41,7 +41,8 @@ def train_student(
     model
         The student.
     documents
-        Annotated documents; a step's target is the mean of its annotation and the teacher's probabilities.
+        Annotated documents, whose labels are taken as they are: the teacher learned from them, so it has
+        nothing to add.
     unlabelled
         Traces of which `config.taught_characters` are labelled by the teacher.
     teacher
@@ -57,14 +58,12 @@ def train_student(
         One an epoch.
     """
     excerpts = sample_excerpts(unlabelled, config.taught_characters, config.seed)
-    texts = [*excerpts, *((document.trace, document.spans) for document in documents)]
-    taught = _teacher_probabilities(texts, teacher, run_folder / "teacher.npz")
-    for index, document in enumerate(documents, start=len(excerpts)):
-        taught[index] = ((taught[index] + kind_targets(document)) / 2).astype(np.float32)
-    traces: list[LabelledTrace] = [
+    taught = _teacher_probabilities(excerpts, teacher, run_folder / "teacher.npz")
+    traces = [
         labelled_trace(trace, spans, targets, tokenizer, layout)
-        for (trace, spans), targets in zip(texts, taught, strict=True)
+        for (trace, spans), targets in zip(excerpts, taught, strict=True)
     ]
+    traces += gold_traces(documents, tokenizer, layout)
     return finetune(model, traces, tokenizer, layout, config, run_folder / "student")
 
 
