@@ -66,7 +66,10 @@ Provider = Annotated[
     str | None, typer.Option(help="cpu, cuda, tensorrt, or ONNX Runtime's name of another one.")
 ]
 PrecisionOption = Annotated[Precision, typer.Option(help="Which of the model's files to use.")]
-Model = Annotated[str | None, typer.Option(help="A model folder, or `fast`: small and quick. The embedded model by default.")]
+Model = Annotated[
+    str | None,
+    typer.Option(help="A model folder, or `fast`: small and quick. The embedded model by default."),
+]
 Endpoint = Annotated[
     str | None,
     typer.Option(
