@@ -4,13 +4,12 @@ import re
 import shlex
 import subprocess
 
-import click
 import typer
 
 from classifier.cli import app
 from tests.documentation.blocks import Block
 
-COMMAND = typer.main.get_command(app)
+COMMAND = typer.main.get_group(app)
 
 
 def check_unrun(block: Block) -> None:
@@ -35,8 +34,7 @@ def check_unrun(block: Block) -> None:
 
 def options_of(command: str) -> set[str]:
     """Return the options of a command of `branching`."""
-    assert isinstance(COMMAND, click.Group)
-    found = COMMAND.get_command(click.Context(COMMAND), command)
+    found = COMMAND.get_command(typer.Context(COMMAND), command)
     assert found is not None, f"branching has no command {command}"
     return {option for parameter in found.params for option in (*parameter.opts, *parameter.secondary_opts)}
 
