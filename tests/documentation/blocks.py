@@ -91,11 +91,13 @@ def pages(root: Path) -> list[Path]:
 def _check(block: Block) -> None:
     if block.language not in LANGUAGES:
         raise ValueError(
-            f"{block.place}: a block of {block.language or 'no language'!r}; known are {sorted(LANGUAGES)}, and "
-            "drawings are 'text figure'"
+            f"{block.place}: a block of {block.language or 'no language'!r}; known are {sorted(LANGUAGES)}, "
+            "and drawings are 'text figure'"
         )
     if block.needs is not None and block.needs not in REASONS:
-        raise ValueError(f"{block.place}: needs={block.needs} is no known reason; known are {sorted(REASONS)}")
+        raise ValueError(
+            f"{block.place}: needs={block.needs} is no known reason; known are {sorted(REASONS)}"
+        )
     unknown = [word for word in block.words if word != "figure" and not word.startswith("needs=")]
     if unknown:
         raise ValueError(f"{block.place}: unknown words {unknown} after the language")

@@ -34,8 +34,9 @@ def check_unrun(block: Block) -> None:
 
 def options_of(command: str) -> set[str]:
     """Return the options of a command of `branching`."""
-    found = COMMAND.get_command(typer.Context(COMMAND), command)
-    assert found is not None, f"branching has no command {command}"
+    assert command in COMMAND.commands, f"branching has no command {command}"
+    _, found, _ = COMMAND.resolve_command(typer.Context(COMMAND), [command])
+    assert found is not None
     return {option for parameter in found.params for option in (*parameter.opts, *parameter.secondary_opts)}
 
 
