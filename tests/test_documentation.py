@@ -14,7 +14,7 @@ from tests.documentation.workshop import set_up
 
 PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in pages(ROOT)}
 UNRUN = {
-    "docs/deploy.md": {"docker": 1},
+    "docs/deploy.md": {"docker": 2},
     "docs/precisions.md": {"data": 1},
 }
 """The blocks that are not run, by page and by what they need."""

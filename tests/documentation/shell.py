@@ -14,7 +14,7 @@ from tests.service_process import STOP_SECONDS
 
 ROOT = Path(__file__).parents[2]
 PRELUDE = Path(__file__).with_name("prelude.sh").read_text(encoding="utf-8")
-BLOCK_SECONDS = 240
+BLOCK_SECONDS = 600
 
 
 @contextmanager
