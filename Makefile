@@ -9,7 +9,7 @@ SHELL := bash
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
 BIN := .venv/bin
-DEVELOPMENT := cpu,train,client,report,serve,test
+DEVELOPMENT := cpu,train,client,report,serve,docs,test
 DEMO := demo-output
 DATA ?= ../shared/data
 
@@ -18,7 +18,7 @@ export HF_HUB_OFFLINE := 1
 export BENTOML_DO_NOT_TRACK := True
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: check lint types coverage test demo model bench bento bento-gpu constraints clean
+.PHONY: check lint types coverage test docs demo model bench bento bento-gpu constraints clean
 
 check: lint types coverage
 
@@ -34,6 +34,11 @@ coverage: .venv/development.stamp
 
 test: .venv/development.stamp
 	$(BIN)/pytest
+
+# The documentation as a site, from docs/, the docstrings and the commands' help; a warning is an error.
+docs: .venv/development.stamp
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs site
+	@echo "Open site/index.html"
 
 demo: .venv/demo.stamp
 	mkdir -p $(DEMO)
@@ -82,7 +87,7 @@ constraints: .venv/bin/python
 		$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.txt
 
 clean:
-	rm -rf .venv $(DEMO) dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv $(DEMO) dist site .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed, and none was found on the PATH." >&2; exit 1; }

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import classifier
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = {"cpu", "gpu", "client", "report", "train", "sft", "study", "serve", "ray", "datatrove", "test"}
+EXTRAS = {"cpu", "gpu", "client", "report", "train", "sft", "study", "serve", "ray", "datatrove", "docs", "test"}
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +81,12 @@ def test_wheel_content(wheel: Path) -> None:
         "training",
         "serving",
     }
+
+
+def test_citation_and_changelog_name_this_version(project: dict[str, Any]) -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == classifier.__version__
+    assert (citation["title"], citation["license"]) == (project["name"], project["license"])
+    assert {"cff-version", "message", "authors"} <= set(citation)
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\n## {classifier.__version__}" in changes
