@@ -14,7 +14,20 @@ import yaml
 import classifier
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = {"cpu", "gpu", "client", "report", "train", "sft", "study", "serve", "ray", "datatrove", "docs", "test"}
+EXTRAS = {
+    "cpu",
+    "gpu",
+    "client",
+    "report",
+    "train",
+    "sft",
+    "study",
+    "serve",
+    "ray",
+    "datatrove",
+    "docs",
+    "test",
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +57,7 @@ def test_metadata() -> None:
 
 def test_core_dependencies_are_light(project: dict[str, Any]) -> None:
     names = {requirement.split(">=")[0] for requirement in project["dependencies"]}
-    assert names == {"numpy", "tokenizers", "pyarrow", "typer", "rich", "zstandard"}
+    assert names == {"numpy", "tokenizers", "pyarrow", "typer", "rich", "zstandard", "filelock"}
 
 
 def test_entry_points_can_be_loaded(project: dict[str, Any]) -> None:
