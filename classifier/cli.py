@@ -77,6 +77,12 @@ Endpoint = Annotated[
         help="Score through a service that `branching serve` runs there; BRANCHING_API_KEY holds its key.",
     ),
 ]
+Cache = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR", help="A folder that remembers scores, so that a trace is scored once by each model."
+    ),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Stop after this many rows.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output.")]
 
@@ -123,6 +129,7 @@ def score(
     precision: PrecisionOption = Precision.FP32,
     model: Model = None,
     endpoint: Endpoint = None,
+    cache: Cache = None,
     limit: Limit = None,
     shards: Annotated[
         int | None,
@@ -160,7 +167,9 @@ def score(
         shards=shards,
         shard=None if shard is None else Shard.parse(shard),
     )
-    load = _loader(endpoint, model, provider, precision, threads, batch_size, schema, column, steps or show)
+    load = _loader(
+        endpoint, model, provider, precision, threads, batch_size, schema, column, steps or show, cache
+    )
     if show:
         from classifier.report.show import show_scores
 
@@ -240,6 +249,7 @@ def filter_command(
     precision: PrecisionOption = Precision.FP32,
     model: Model = None,
     endpoint: Endpoint = None,
+    cache: Cache = None,
     limit: Limit = None,
     json: Json = False,
 ) -> None:
@@ -267,7 +277,7 @@ def filter_command(
         overwrite=overwrite,
         overwrite_columns=overwrite_columns,
     )
-    load = _loader(endpoint, model, provider, precision, threads, batch_size, schema, column, steps=False)
+    load = _loader(endpoint, model, provider, precision, threads, batch_size, schema, column, False, cache)
     if dry_run:
         with terminal_progress() as progress:
             preview = preview_files(inputs, load, options, progress=progress)
@@ -369,6 +379,7 @@ def _loader(
     schema: str | None,
     column: str | None,
     steps: bool,
+    cache: str | None,
 ) -> Any:
     from classifier.loading import endpoint_loader, scorer_loader
 
@@ -379,6 +390,7 @@ def _loader(
             "--precision": None if precision == Precision.FP32 else precision,
             "--threads": threads,
             "--batch-size": batch_size,
+            "--cache": cache,
         }
         given = [flag for flag, value in local.items() if value is not None]
         if given:
@@ -393,6 +405,7 @@ def _loader(
         schema=schema,
         column=column,
         steps=steps,
+        cache=cache,
     )
 
 

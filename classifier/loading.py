@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from classifier.errors import EndpointError, RowError
@@ -11,6 +12,8 @@ from classifier.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from classifier.columns import ScoresTraces
 
 # Rows come a few hundred at a time (`BatchLimits`): small requests, so that each time several are under way.
 _ENDPOINT_TRACES: Final = 32
@@ -27,6 +30,7 @@ def scorer_loader(
     schema: str | None = None,
     column: str | None = None,
     steps: bool = False,
+    cache: str | None = None,
 ) -> Callable[[], LoadedScorer]:
     """Make a function that loads a scorer.
 
@@ -40,11 +44,14 @@ def scorer_loader(
         Where rows have their traces; found by itself by default.
     steps
         Whether rows get `branch_steps` too.
+    cache
+        A folder that remembers what traces scored; see `classifier.score_cache`.
 
     Returns
     -------
     callable
-        Loads the scorer. It raises `ModelError` if the model cannot be used, and `OptionError` if there is
+        Loads the scorer. It raises `ModelError` if the model cannot be used, `OutputFileError` if the cache
+        cannot, and `OptionError` if there is
         no such schema.
     """
 
@@ -73,7 +80,12 @@ def scorer_loader(
             "provider": scorer.providers[0] if scorer.providers else None,
             "options": {"schema": schema, "column": column, "steps": steps},
         }
-        return LoadedScorer(RowScorer(scorer, column=column, schema=schema, steps=steps), provenance)
+        traces: ScoresTraces = scorer
+        if cache is not None:
+            from classifier.score_cache import CachedScorer
+
+            traces = CachedScorer(scorer, Path(cache))
+        return LoadedScorer(RowScorer(traces, column=column, schema=schema, steps=steps), provenance)
 
     return load
 

@@ -326,7 +326,7 @@ class BranchScorer:
         OptionError
             If the spans do not fit the trace.
         """
-        text = _replace_surrogates(trace)
+        text = replace_surrogates(trace)
         pieces, scored = with_context(text, spans)
         (stream,) = self._tokenise([(text, pieces)])
         probabilities = np.empty((len(spans), len(KINDS)), dtype=np.float32)
@@ -467,8 +467,9 @@ def _checked_text(trace: object) -> str:
         raise TraceTypeError(f"the trace is {given}; expected a string")
     if not trace or trace.isspace():
         raise EmptyTraceError("the trace is empty or only white space; leave the row out")
-    return _replace_surrogates(trace)
+    return replace_surrogates(trace)
 
 
-def _replace_surrogates(text: str) -> str:
+def replace_surrogates(text: str) -> str:
+    """Return a text as it is scored: U+FFFD stands for each lone surrogate."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

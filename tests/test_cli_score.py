@@ -110,7 +110,7 @@ def test_standard_input_to_parquet(branching: CommandLine, tmp_path: Path) -> No
 
 def test_options_reach_the_model(branching: CommandLine, tmp_path: Path, source: Path) -> None:
     options = ["--batch-size", "1", "--threads", "2", "--provider", "cpu", "--precision", "int8"]
-    options += ["--model", "folder", "--column", "trace", "--schema", "trace", "--steps"]
+    options += ["--model", "folder", "--cache", "folder", "--column", "trace", "--schema", "trace", "--steps"]
     assert branching("score", source, "-o", tmp_path / "out.jsonl", *options).code == 0
     assert branching.loads == [
         {
@@ -122,6 +122,7 @@ def test_options_reach_the_model(branching: CommandLine, tmp_path: Path, source:
             "schema": "trace",
             "column": "trace",
             "steps": True,
+            "cache": "folder",
         }
     ]
     step = {"start": 0, "end": 9, "probability": 0.5, "kind": "restart"}
