@@ -29,9 +29,9 @@ _KEYS_AT_A_TIME: Final = 500
 class CachedScorer:
     """Scores traces; those that the same model scored before cost no forward pass.
 
-    What is kept are the kind probabilities of each step, under a hash of the trace, the model's and the
-    tokenizer's SHA-256, the precision, the provider and the package version. Rates, counts and kinds are worked
-    out from them as ever, so that another threshold needs no scoring. Several runs may share a folder.
+    What is kept are the kind probabilities of each step, under a hash of the trace, the SHA-256 of model and
+    tokenizer, the precision, the provider and the package version. Rates, counts and kinds come from
+    them as ever, so that another threshold needs no scoring. Several runs may share a folder.
 
     Parameters
     ----------
