@@ -65,11 +65,7 @@ class Ticket:
         self.begun: float | None = None
         self.windows = 0
         self.encode_seconds = 0.0
-        limits = gateway.limits
-        self._timers = [
-            gateway.loop.call_later(limits.queue_timeout, self._check_begun),
-            gateway.loop.call_later(limits.request_timeout, self._expire),
-        ]
+        self._timers = [gateway.loop.call_later(gateway.limits.request_timeout, self._expire)]
 
     @property
     def queue_seconds(self) -> float:
@@ -96,6 +92,13 @@ class Ticket:
         job = _Job(self, [window_to_text(window) for window in windows], WaitingFuture(self._gateway.slots))
         self._gateway.loop.call_soon_threadsafe(self._gateway.add, job)
         return job.future
+
+    def queued(self) -> None:
+        """Note that the first windows wait for the encoder from now on."""
+        self.first_job = time.monotonic()
+        self._timers.append(
+            self._gateway.loop.call_later(self._gateway.limits.queue_timeout, self._check_begun)
+        )
 
     def cancel(self, error: ServiceError) -> None:
         """End the request: what it still has in the queue is not run."""
@@ -218,7 +221,7 @@ class Gateway:
             job.fail(ticket.error)
             return
         if ticket.first_job is None:
-            ticket.first_job = time.monotonic()
+            ticket.queued()
         ticket.jobs.add(job)
         ticket.windows += len(job.texts)
         self._enqueue(job)

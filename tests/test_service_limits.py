@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import time
 import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import httpx
 import pytest
 import zstandard
 
+from serving.items import score_items
 from serving.limits import Limits
 from tests.example_traces import BRANCHING, CONVERGING
 from tests.service_app import Connection, RunningApp, running_app, until
@@ -194,6 +196,21 @@ async def test_queue_timeout(service: RunningApp) -> None:
     assert (await first).status_code == 200
     # What waited in vain was never run.
     assert service.link.windows == 1
+
+
+async def test_queue_timeout_of_a_request_that_is_slow_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(*arguments: Any) -> Any:
+        time.sleep(0.4)
+        return score_items(*arguments)
+
+    monkeypatch.setattr("serving.requests.score_items", slowly)
+    async with running_app(Limits(queue_timeout=0.2)) as service:
+        service.link.open.clear()
+        first = asyncio.create_task(post(service, BODY))
+        await until(lambda: service.link.windows == 1)
+        check_error(await post(service, BODY), 503, "queue_timeout")
+        service.link.open.set()
+        assert (await first).status_code == 200
 
 
 async def test_request_timeout(service: RunningApp) -> None:
