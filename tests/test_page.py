@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from classifier.kinds import BRANCH_KINDS
 from classifier.selection_report import rate_at_fraction
@@ -255,6 +255,7 @@ def expected_kept(service: RunningService, lines: list[bytes], keep: float) -> l
 def downloaded(page: Page) -> bytes:
     with page.expect_download() as waiting:
         page.click("#download")
+    assert waiting.value.suggested_filename.endswith("-kept.jsonl")
     return Path(waiting.value.path()).read_bytes()
 
 
@@ -274,7 +275,7 @@ def test_kept_lines_come_back_byte_for_byte(page: Page, service: RunningService)
         assert 1 <= len(given) < len(lines_as_given)
         assert f"Keeps {len(kept)} of 300 rows" in page.inner_text("#choice")
         assert downloaded(page) == b"".join(given)
-    assert page.get_attribute("#download", "download") == "my traces-kept.jsonl"
+    assert "my traces-kept.jsonl, 4 rows" in page.inner_text("#download-help")
     page.uncheck("#keep-unscored")
     assert lines[10] not in downloaded(page)
     expect(page.locator("#borderline tr")).to_have_count(7)  # the three that are kept, and four that are not
@@ -291,6 +292,34 @@ def test_parquet_is_read_by_the_service(page: Page, service: RunningService, tmp
     kept = answer(service, traces=traces, keep=0.5)["kept"]
     assert [row["id"] for row in rows] == [one["index"] for one in kept]
     assert [row["trace"] for row in rows] == [one["trace"] for one in kept]
+
+
+def test_a_busy_service_is_asked_again(page: Page) -> None:
+    refusals = iter(["1", "1"])
+
+    def refuse(route: Route) -> None:
+        wait = next(refusals, None)
+        if wait is None:
+            route.continue_()
+        else:
+            busy = {"error": "busy", "error_type": "overloaded", "detail": None}
+            route.fulfill(status=429, json=busy, headers={"Retry-After": wait})
+
+    page.route("**/v1/score", refuse)
+    score_file(page, "some.jsonl", b"".join(lines_of_a_file()))
+    assert figures(page, "#file-figures")["rows"] == "300"
+    assert next(refusals, None) is None
+
+
+def test_scoring_a_file_can_be_stopped(page: Page) -> None:
+    page.route("**/v1/score", lambda _: None)  # no answer ever comes
+    page.click("#tab-file")
+    page.set_input_files("#file", {"name": "a.jsonl", "mimeType": "", "buffer": b'"So x = 4."\n'})
+    page.click("#file-form button[type=submit]")
+    page.click("#stop")
+    page.wait_for_selector("#file-status:has-text('Stopped.')")
+    assert not page.locator("#stop").is_visible()
+    assert not page.locator("#file-error").is_visible()
 
 
 @pytest.mark.parametrize(
@@ -311,7 +340,7 @@ def test_files_that_cannot_be_scored(page: Page, name: str, content: bytes, mess
 def test_too_many_rows_of_parquet(page: Page, tmp_path: Path) -> None:
     pq.write_table(pa.table({"trace": ["So x = 4."] * 501}), tmp_path / "many.parquet")
     score_file(page, "many.parquet", (tmp_path / "many.parquet").read_bytes())
-    assert "the file has 501 rows, and this service reads at most 500" in page.inner_text("#file-error")
+    assert "The file has 501 rows, and this service reads at most 500" in page.inner_text("#file-error")
 
 
 def test_fractions_are_those_of_the_library(page: Page) -> None:
@@ -365,7 +394,7 @@ def test_key_is_asked_for_and_a_dead_service_is_reported(browser: Browser, tmp_p
         page.fill("#key", "wrong")
         page.click("#key-form button")
         page.wait_for_selector("#service-error")
-        assert "not known to this service" in page.inner_text("#service-error")
+        assert "does not know that key" in page.inner_text("#service-error")
         page.fill("#key", "open-sesame")
         page.click("#key-form button")
         page.wait_for_selector("#trace-result")

@@ -21,7 +21,7 @@ export function activateFilePanel(service, report) {
   const slider = byId("keep");
   let limits = null;
   let running = null;
-  /** What was scored: the lines, their results, and these in order. */
+  /** What was scored: the lines, their results, these in order, and those that are kept. */
   let scored = null;
   let shownCut = null;
 
@@ -86,7 +86,7 @@ export function activateFilePanel(service, report) {
   }
 
   function choose() {
-    const { lines, name, rows, sorted } = scored;
+    const { name, rows, sorted } = scored;
     const keep = Number(slider.value) / 100;
     const maxRate = sorted.length ? rateAtFraction(sorted, keep) : 0;
     const kept = rows.filter((row) => keeps(row, maxRate, byId("keep-unscored").checked));
@@ -107,15 +107,9 @@ export function activateFilePanel(service, report) {
     ]);
     if (sorted.length) showHistogram(byId("histogram"), sorted, maxRate);
     showBorderline(maxRate);
-    offer(joined(lines, kept), name, kept.length);
-  }
-
-  function offer(blob, name, rows) {
-    const link = byId("download");
-    if (link.href.startsWith("blob:")) URL.revokeObjectURL(link.href);
-    link.href = URL.createObjectURL(blob);
-    link.download = name;
-    byId("download-help").textContent = `${name}, ${plural(rows, "row")}, ${bytes(blob.size)}`;
+    scored.kept = kept;
+    const size = kept.reduce((sum, row) => sum + row.end - row.start, 0);
+    byId("download-help").textContent = `${name}, ${plural(kept.length, "row")}, ${bytes(size)}`;
   }
 
   /** Show the rows around the cut, the most branching first. */
@@ -149,6 +143,14 @@ export function activateFilePanel(service, report) {
   byId("stop").addEventListener("click", () => running?.abort());
   slider.addEventListener("input", choose);
   byId("keep-unscored").addEventListener("change", choose);
+
+  // Put together only now: each place of the slider would be a file of its own.
+  byId("download").addEventListener("click", () => {
+    const link = byId("download");
+    if (link.href.startsWith("blob:")) URL.revokeObjectURL(link.href);
+    link.href = URL.createObjectURL(joined(scored.lines, scored.kept));
+    link.download = scored.name;
+  });
 
   const drop = byId("drop");
   drop.addEventListener("dragover", (event) => {

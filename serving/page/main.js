@@ -35,7 +35,8 @@ function report(error, place) {
     const asked = !byId("key-form").hidden;
     byId("key-form").hidden = false;
     byId("key").focus();
-    if (!asked) return;
+    if (asked) showMessage(byId("service-error"), "This service does not know that key. Check it, and give it again.");
+    return;
   }
   showMessage(place, error.message);
 }

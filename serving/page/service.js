@@ -73,9 +73,13 @@ export class Service {
     if (answer.ok) return answer;
     const { error } = await answer.json().catch(() => ({}));
     const wait = [429, 503].includes(answer.status) ? Number(answer.headers.get("Retry-After")) || 1 : 0;
-    throw new ServiceError(error ?? `The service answered with status ${answer.status}.`, answer.status, wait);
+    const message = error ? sentence(error) : `The service answered with status ${answer.status}.`;
+    throw new ServiceError(message, answer.status, wait);
   }
 }
+
+/** Messages of the service begin with a small letter and end without a full stop. */
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? "" : "."}`;
 
 async function read(answer, kind) {
   try {
