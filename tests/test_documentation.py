@@ -1,5 +1,6 @@
 """Every code block of the documentation is run; what cannot be run here is counted."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -35,6 +36,28 @@ def test_blocks_that_are_not_run_are_counted() -> None:
     for counts in found.values():
         del counts[None]
     assert {page: dict(counts) for page, counts in found.items() if counts} == UNRUN
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_between_pages_and_files_lead_somewhere(page: str) -> None:
+    targets = [target for target in re.findall(r"\]\(([^)#\s]+)", PAGES[page]) if ":" not in target]
+    assert [target for target in targets if not (ROOT / page).parent.joinpath(target).exists()] == []
+
+
+def test_the_map_of_the_house_names_what_is_there() -> None:
+    (house,) = [block for block in blocks_of("CONTRIBUTING.md", PAGES["CONTRIBUTING.md"]) if block.is_figure]
+    folder, missing, named = "", [], 0
+    for line in house.text.splitlines():
+        # Names end where the gap before their explanation begins; the explanation may name files too.
+        names, _, _ = re.sub("^  ", "", line).partition("  ")
+        if not line.startswith(" "):
+            folder, names = names, ""
+            missing += [] if (ROOT / folder).is_dir() else [folder]
+        for name in re.findall(r"[\w*]+(?:\.py|/)", names):
+            named += 1
+            missing += [] if any((ROOT / folder).glob(name)) else [f"{folder}{name}"]
+    assert named > 20
+    assert missing == []
 
 
 @pytest.mark.parametrize(
