@@ -57,6 +57,8 @@ PLUGIN_COMMANDS: Final = (
     PluginCommand("train", "train", "Train a model from traces and labelled steps."),
     PluginCommand("export", "train", "Export a trained model to ONNX."),
     PluginCommand("evaluate", "train", "Measure a model on labelled steps, beside baselines."),
+    PluginCommand("sft", "sft", "Fine-tune a language model on selected traces."),
+    PluginCommand("study", "study", "Compare fine-tuning on filtered and unfiltered traces."),
     PluginCommand("serve", "serve", "Serve scores over HTTP."),
 )
 _PLUGINS: Final = {command.name: command for command in PLUGIN_COMMANDS}

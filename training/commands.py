@@ -3,6 +3,8 @@
 from training.evaluate_command import evaluate
 from training.export_command import export
 from training.label_command import label
+from training.sft_command import sft
+from training.study.command import study
 from training.train_command import train
 
-__all__ = ["evaluate", "export", "label", "train"]
+__all__ = ["evaluate", "export", "label", "sft", "study", "train"]
