@@ -9,7 +9,7 @@ SHELL := bash
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
 BIN := .venv/bin
-DEVELOPMENT := cpu,train,client,report,serve,docs,test
+DEVELOPMENT := cpu,train,sft,client,report,serve,docs,test
 DEMO := demo-output
 DATA ?= ../shared/data
 
@@ -18,7 +18,7 @@ export HF_HUB_OFFLINE := 1
 export BENTOML_DO_NOT_TRACK := True
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: check lint types coverage test docs demo model bench bento bento-gpu constraints clean
+.PHONY: check lint types coverage test docs demo model bench bento bento-gpu study-small constraints clean
 
 check: lint types coverage
 
@@ -79,12 +79,21 @@ bento bento-gpu: .venv/development.stamp
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist
 	$(BIN)/bentoml build -f $(BENTOFILE)
 
+# The comparison of docs/study.md in a small generated world; goes on where it was stopped. reasoning-gym, which
+# draws the problems, needs a C compiler.
+study-small: .venv/study.stamp
+	$(BIN)/branching study --config small -o runs/study-small --processes 2 --threads 1
+
 # Write down what is installed as the versions to develop and test with. Start from no .venv to bring all up
 # to date; torch stays at the version named here, whose CPU build is the one to take.
 constraints: .venv/bin/python
-	$(BIN)/pip install -qq torch==2.13.0 -e '.[$(DEVELOPMENT)]'
+	$(BIN)/pip install -qq torch==2.13.0 -e '.[$(DEVELOPMENT),study]'
 	{ echo "# Versions to develop and test with, written by \`make constraints\`."; \
 		$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.txt
+
+.venv/study.stamp: .venv/development.stamp
+	$(BIN)/pip install -qq -c constraints.txt -e '.[study]'
+	@touch $@
 
 clean:
 	rm -rf .venv $(DEMO) dist site .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Scoring, selecting and fine-tuning: what is kept and why, what stops a run before it costs time, resuming."""
+"""Scoring, selecting and fine-tuning: what is kept and why, what stops a run early, resuming."""
 
 import json
 from collections import Counter
@@ -17,7 +17,8 @@ from training import sft, sft_scores
 from training.settings import checked_settings
 from training.sft import run_sft
 from training.sft_config import SftConfig
-from training.sft_rows import sft_row
+from training.sft_rows import read_sft_rows, sft_row
+from training.sft_selection import Selected, select_rows
 
 TRAINER = {"max_steps": 2, "per_device_train_batch_size": 4, "logging_steps": 1, "save_strategy": "no"}
 
@@ -66,9 +67,9 @@ def test_a_run_says_what_it_kept_and_what_it_dropped(model: Path, data: Path, tm
 def test_loss_is_on_the_completion_only(model: Path, data: Path, tmp_path: Path) -> None:
     chosen = config(model, data, selection={"policy": "all"})
     tokenizer = sft.load_tokenizer(chosen)
-    rows = sft.read_sft_rows(chosen.data, chosen.completion)
+    rows = read_sft_rows(chosen.data, chosen.completion)
     sft.count_tokens(rows, tokenizer)
-    selected = sft.select_rows(rows, None, chosen)
+    selected = select_rows(rows, None, chosen)
     trainer = sft.build_trainer(chosen, sft.trainer_arguments(chosen, tmp_path), tokenizer, selected)
     row = trainer.train_dataset[3]
     learnt = tokenizer.decode([token for token in row["labels"] if token != -100])
@@ -103,19 +104,28 @@ def test_training_goes_on_at_its_last_checkpoint(model: Path, data: Path, tmp_pa
     assert resumed["resumed_from"] == "checkpoint-3"
     assert resumed["steps"] == whole["steps"] == 3
     assert resumed["loss"] == whole["loss"]
+    assert (tmp_path / "stopped/model/model.safetensors").read_bytes() == (
+        tmp_path / "whole/model/model.safetensors"
+    ).read_bytes()
 
 
 def test_order_weights_and_policies(model: Path, data: Path, tmp_path: Path) -> None:
-    rows = sft.read_sft_rows([str(data)], "{trace}")
-    scores = sft_scores.scored_columns([row.trace for row in rows], CountingScorer(), tmp_path / "scores.jsonl")
+    rows = read_sft_rows([str(data)], "{trace}")
+    scores = sft_scores.scored_columns(
+        [row.trace for row in rows], CountingScorer(), tmp_path / "scores.jsonl"
+    )
 
-    def select(**changes: Any) -> sft.Selected:
-        return sft.select_rows(rows, scores, config(model, data, **changes))
+    def select(**changes: Any) -> Selected:
+        return select_rows(rows, scores, config(model, data, **changes))
 
     everything = {"policy": "all"}
-    rising = [row.trace.count("Maybe") for row in select(selection=everything, order="least_branching_first").rows]
+    rising = [
+        row.trace.count("Maybe") for row in select(selection=everything, order="least_branching_first").rows
+    ]
     assert rising == sorted(rising)
-    falling = [row.trace.count("Maybe") for row in select(selection=everything, order="most_branching_first").rows]
+    falling = [
+        row.trace.count("Maybe") for row in select(selection=everything, order="most_branching_first").rows
+    ]
     assert falling == rising[::-1]
     weighed = select(selection=everything, weight_strength=1.0)
     assert weighed.weights is not None
@@ -130,10 +140,12 @@ def test_order_weights_and_policies(model: Path, data: Path, tmp_path: Path) -> 
 def test_drawing_by_weight_prefers_rows_that_branch_less(model: Path, data: Path, tmp_path: Path) -> None:
     chosen = config(model, data, selection={"policy": "all"}, weight_strength=3.0)
     tokenizer = sft.load_tokenizer(chosen)
-    rows = sft.read_sft_rows(chosen.data, chosen.completion)
+    rows = read_sft_rows(chosen.data, chosen.completion)
     sft.count_tokens(rows, tokenizer)
-    scores = sft_scores.scored_columns([row.trace for row in rows], CountingScorer(), tmp_path / "scores.jsonl")
-    selected = sft.select_rows(rows, scores, chosen)
+    scores = sft_scores.scored_columns(
+        [row.trace for row in rows], CountingScorer(), tmp_path / "scores.jsonl"
+    )
+    selected = select_rows(rows, scores, chosen)
     trainer = sft.build_trainer(chosen, sft.trainer_arguments(chosen, tmp_path), tokenizer, selected)
     sampler = trainer._get_train_sampler()
     assert sampler is not None
@@ -145,15 +157,21 @@ def test_a_low_rank_adapter_can_be_trained(model: Path, data: Path, tmp_path: Pa
     lora = {"r": 2, "target_modules": ["q_proj", "v_proj"]}
     run_sft(config(model, data, selection={"policy": "all"}, lora=lora), tmp_path / "run")
     assert (tmp_path / "run" / "model" / "adapter_config.json").is_file()
-    with pytest.raises(OptionError, match="lora: .*rank_of_all"):
+    with pytest.raises(OptionError, match=r"lora: .*rank_of_all"):
         run_sft(config(model, data, selection={"policy": "all"}, lora={"rank_of_all": 2}), tmp_path / "other")
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"max_length": 40, "too_long": "fail"}, r"rows are longer than max_length=40 tokens, the first is .*data"),
-        ({"max_length": 1}, r"no row is left to train on: of 20, 20 dropped \(longer than max_length=1 tokens\)"),
+        (
+            {"max_length": 40, "too_long": "fail"},
+            r"rows are longer than max_length=40 tokens, the first is .*data",
+        ),
+        (
+            {"max_length": 1},
+            r"no row is left to train on: of 20, 20 dropped \(longer than max_length=1 tokens\)",
+        ),
         ({"selection": {"policy": "branch_count", "max_count": 0}, "max_length": 10}, "no row is left"),
         ({"max_length": 5, "too_long": "truncate"}, "the trainer left out 20 of 20 rows"),
         ({"trainer": {"learning_speed": 1}}, "trainer.learning_speed is no setting"),
@@ -179,7 +197,7 @@ def test_bad_settings_stop_before_training(
 
 
 def test_too_long_rows_are_dropped_or_truncated_and_counted(model: Path, data: Path, tmp_path: Path) -> None:
-    rows = sft.read_sft_rows([str(data)], "{trace}")
+    rows = read_sft_rows([str(data)], "{trace}")
     sft.count_tokens(rows, sft.load_tokenizer(config(model, data)))
     limit = sorted(row.tokens for row in rows)[9]
     longer = sum(row.tokens > limit for row in rows)
@@ -208,11 +226,16 @@ def test_rows_without_a_score_follow_on_error(model: Path, tmp_path: Path) -> No
     dropping = config(model, path, selection=selection | {"on_error": "drop"})
     assert run_sft(dropping, tmp_path / "drop", CountingScorer())["rows_trained"] == 2
     with pytest.raises(RowError, match="nothing to read"):
-        run_sft(config(model, path, selection=selection | {"on_error": "fail"}), tmp_path / "f", CountingScorer())
+        run_sft(
+            config(model, path, selection=selection | {"on_error": "fail"}), tmp_path / "f", CountingScorer()
+        )
 
 
 def test_conversations_of_the_known_schemas() -> None:
-    messages = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "<think>Hm.</think>So."}]
+    messages = [
+        {"role": "user", "content": "Why?"},
+        {"role": "assistant", "content": "<think>Hm.</think>So."},
+    ]
     row = sft_row({"messages": messages}, "here", "{trace}")
     assert (row.prompt, row.completion, row.trace) == (messages[:1], messages[1:], "Hm.")
     row = sft_row({"prompt": "Why?", "completion": "<think>Hm.</think>So."}, "here", "{trace}")
@@ -241,7 +264,9 @@ def test_the_command_says_what_is_wrong_with_a_setting(
     arguments: list[str],
     message: str,
 ) -> None:
-    result = CommandLine(monkeypatch, capfd)("sft", "in.jsonl", "--model", "m", "-o", tmp_path / "run", *arguments)
+    result = CommandLine(monkeypatch, capfd)(
+        "sft", "in.jsonl", "--model", "m", "-o", tmp_path / "run", *arguments
+    )
     assert result.code == 2
     assert message in result.stderr
     assert not (tmp_path / "run").exists()

@@ -201,8 +201,8 @@ def trainer_arguments(config: SftConfig, folder: Path) -> SFTConfig:
 def count_tokens(rows: list[SftRow], tokenizer: PreTrainedTokenizerBase) -> None:
     """Count the tokens of each row's whole conversation, as the trainer will see it."""
     for row in rows:
-        ids = tokenizer.apply_chat_template([*row.prompt, *row.completion], tokenize=True, return_dict=True)
-        row.tokens = len(ids["input_ids"])
+        text = str(tokenizer.apply_chat_template([*row.prompt, *row.completion], tokenize=False))
+        row.tokens = len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def build_trainer(

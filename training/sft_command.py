@@ -71,8 +71,9 @@ def sft(
         return
     manifest = record["manifest"]
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in manifest["dropped"].items())
+    last = record["loss"][-1]["loss"] if record["loss"] else float("nan")
     typer.echo(
         f"Wrote {output / 'model'}: {manifest['kept']:,} of {manifest['rows']:,} rows"
         f"{f' (dropped: {dropped})' if dropped else ''}, {record['steps']:,} steps, "
-        f"last loss {record['loss'][-1]['loss'] if record['loss'] else float('nan'):.3f}, {record['seconds']:.0f} s."
+        f"last loss {last:.3f}, {record['seconds']:.0f} s."
     )

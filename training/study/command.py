@@ -9,7 +9,9 @@ import typer
 def study(
     config: Annotated[
         str,
-        typer.Option("--config", help="A JSON file of settings; `small` and `tiny` are built in."),
+        typer.Option(
+            "--config", help="A JSON file of settings; `small`, `tiny` and `published` are built in."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The study's folder; the same command goes on in it.")

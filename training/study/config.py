@@ -175,7 +175,7 @@ class Arm(Settings):
         return "convergent" if self.kind.startswith("convergent") else "divergent"
 
 
-BUILT_IN: Final = ("small", "tiny")
+BUILT_IN: Final = ("small", "tiny", "published")
 """Settings that come with the package."""
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from transformers import AutoTokenizer
 
@@ -137,5 +137,5 @@ def _right(
 
 def _mean_rate(responses: Sequence[Response], scorer: BranchScorer) -> float | None:
     scores = scorer.score_batch_or_errors([one.text for one in responses])
-    rates = [cast(TraceScore, score).branch_rate for score in scores if not isinstance(score, RowError)]
+    rates = [score.branch_rate for score in scores if not isinstance(score, RowError)]
     return sum(rates) / len(rates) if rates else None

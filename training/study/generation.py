@@ -114,7 +114,7 @@ class TransformersGenerator:
         for ids in output[:, inputs["input_ids"].shape[1] :].tolist():
             finished = self.tokenizer.eos_token_id in ids
             written = ids[: ids.index(self.tokenizer.eos_token_id)] if finished else ids
-            text = self.tokenizer.decode(written, skip_special_tokens=True)
+            text = str(self.tokenizer.decode(written, skip_special_tokens=True))
             responses.append(Response(text, len(written), finished))
         return responses
 

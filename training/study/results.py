@@ -108,7 +108,8 @@ def _paired(by_arm: dict[str, list[Record]], first: str, second: str, config: St
         _overall([next(run for run in by_arm[name] if run["seed"] == seed) for seed in seeds])
         for name in (first, second)
     ]
-    test = compare(*matrices, config.comparisons.resamples, config.comparisons.seed)
+    left, right = matrices
+    test = compare(left, right, config.comparisons.resamples, config.comparisons.seed)
     return {"seeds": seeds, "difference": test.estimate.as_dict(), "p_value": test.p_value}
 
 

@@ -143,9 +143,9 @@ def is_right(problem: BenchmarkProblem, response: str) -> bool:
     if answer is None:
         return False
     if problem.task is not None:
-        verify = load_reasoning_gym().get_score_answer_fn(problem.task)
+        score = load_reasoning_gym().get_score_answer_fn(problem.task)
         entry = {"question": problem.problem, "answer": problem.answer, "metadata": problem.metadata or {}}
-        return bool(verify(answer, entry) >= 1.0)
+        return bool(score(answer, entry) >= 1.0)
     try:
         from math_verify import parse, verify
     except ModuleNotFoundError as error:

@@ -1,0 +1,226 @@
+"""The comparison: arms, statistics, and a study from teachers to report."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from classifier.errors import OptionError
+from tests.cli_runner import CommandLine
+from tests.service_process import running_service
+from tests.toy_language_model import sft_rows, write_language_model
+
+pytest.importorskip("trl", reason="fine-tuning needs the extra sft")
+
+from training.sft import run_sft
+from training.sft_config import SftConfig
+from training.study.arms import SourceRow, kept_numbers, three_word_share
+from training.study.config import Arm, load_study_config
+from training.study.run import check_runs, run_study
+from training.study.statistics import accuracy, compare, holm
+
+
+def source_rows(count: int = 50) -> list[SourceRow]:
+    rng = random.Random(1)
+    return [
+        SourceRow(
+            problem=str(number),
+            trace=" ".join(["Perhaps."] * rng.randint(0, 3) + ["So."] * 3),
+            answer="1",
+            tokens=rng.randint(10, 15),
+            branch_rate=rng.choice((0.1, 0.2, 0.3)),
+        )
+        for number in range(count)
+    ]
+
+
+def test_every_filter_drops_the_same_number_from_the_top() -> None:
+    rows = source_rows()
+    kept = {
+        kind: kept_numbers(Arm(name=kind, kind=kind, keep=0.8), rows, seed=1)
+        for kind in ("branch_rate", "three_words", "length", "random", "convergent_random")
+    }
+    assert {len(numbers) for numbers in kept.values()} == {40}
+    assert all(numbers == sorted(set(numbers)) for numbers in kept.values())
+    keys: dict[str, Any] = {
+        "branch_rate": lambda row: row.branch_rate,
+        "three_words": lambda row: three_word_share(row.trace),
+        "length": lambda row: row.tokens,
+    }
+    for kind, key in keys.items():
+        dropped = [rows[number] for number in set(range(50)) - set(kept[kind])]
+        assert min(key(row) for row in dropped) >= max(key(rows[number]) for number in kept[kind])
+    assert kept_numbers(Arm(name="random", kind="random", keep=0.8), rows, seed=2) != kept["random"]
+    assert len(kept_numbers(Arm(name="divergent", kind="divergent", keep=0.8), rows, seed=1)) == 50
+    with pytest.raises(OptionError, match=r"keeping 0.99 of 10 rows leaves 10"):
+        kept_numbers(Arm(name="random", kind="random", keep=0.99), source_rows(10), seed=1)
+
+
+def run_record(arm: str, rows: int, **changes: Any) -> dict[str, Any]:
+    config = {"model": "m", "data": [arm], "trainer": {"seed": 1, "learning_rate": 1.0}} | changes
+    return {
+        "arm": arm,
+        "kind": arm,
+        "keep": 0.9,
+        "seed": 1,
+        "rows": 9,
+        "sft": {"config": config, "rows_trained": rows},
+    }
+
+
+def test_runs_that_differ_in_more_than_their_data_are_not_compared() -> None:
+    check_runs([run_record("random", 9), run_record("length", 9)])
+    with pytest.raises(OptionError, match="arm length, seed 1: the trainer saw 8 of 9 rows"):
+        check_runs([run_record("random", 9), run_record("length", 8)])
+    with pytest.raises(OptionError, match="made with different settings"):
+        check_runs([run_record("random", 9), run_record("length", 9, max_length=5)])
+    with pytest.raises(OptionError, match="different numbers of rows"):
+        check_runs([run_record("random", 9), {**run_record("length", 8), "rows": 8}])
+
+
+def test_intervals_and_tests() -> None:
+    rng = np.random.default_rng(1)
+    low = (rng.random((3, 200)) < 0.4).astype(float)
+    high = np.maximum(low, rng.random((3, 200)) < 0.3)
+    estimate = accuracy(low, 2_000, seed=0)
+    assert estimate.low < estimate.value == low.mean() < estimate.high
+    better = compare(high, low, 2_000, seed=0)
+    assert better.estimate.low > 0
+    assert better.p_value < 0.01
+    other = (rng.random((3, 200)) < 0.4).astype(float)
+    same = compare(other, low, 2_000, seed=0)
+    assert same.estimate.low < 0 < same.estimate.high
+    assert same.p_value > 0.05
+    assert compare(low, low, 2_000, seed=0).p_value == 1.0
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def test_built_in_settings_are_whole() -> None:
+    small = load_study_config("small")
+    assert len(small.arms) == 7
+    assert len(small.seeds) >= 3
+    assert {0.95, 0.5} <= {small.keep, *small.sweep}
+    assert small.world is not None
+    trained = small.world.train
+    assert any(one.min_terms > trained.max_terms for one in small.world.benchmarks.values())
+    published = load_study_config("published")
+    assert published.sources is not None
+    assert set(published.arms) == set(small.arms)
+    assert len(published.benchmarks or {}) == 5
+    with pytest.raises(OptionError, match="there is no such file; built in are"):
+        load_study_config("huge")
+    with pytest.raises(OptionError, match="either world and base, or sources"):
+        load_study_config("tiny", ["model=some-model"])
+    with pytest.raises(OptionError, match=r"comparisons\.pairs names 'best'"):
+        load_study_config("tiny", ['comparisons.pairs=[["best","random"]]'])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("math_verify", reason="checking answers needs the extra study")
+    pytest.importorskip("reasoning_gym", reason="its problems need the extra study, and a C compiler")
+    folder = tmp_path_factory.mktemp("study")
+    run_study(tiny(), folder)
+    return folder
+
+
+def tiny() -> Any:
+    arms = ["divergent", "convergent", "branch_rate", "random"]
+    return load_study_config("tiny", [f"arms={json.dumps(arms)}", "sweep=[]"])
+
+
+def test_a_study_from_teachers_to_report(finished: Path) -> None:
+    results = json.loads((finished / "results.json").read_text())
+    assert results["finished"] == results["planned"] == 4
+    assert -1 <= results["prepared"]["divergent"]["rank_correlation_with_departures"] <= 1
+    assert results["prepared"]["divergent"]["mean_departures"] > 0
+    arms = results["arms"]
+    assert arms["branch_rate"]["rows"] == arms["random"]["rows"] == 32
+    assert arms["divergent"]["rows"] == arms["convergent"]["rows"] == 40
+    loss = arms["divergent"]["loss"]["divergent"]
+    assert loss["all"] > 0
+    assert loss["branching"] > 0
+    for name in ("held_out", "harder", "mean"):
+        greedy = arms["divergent"]["benchmarks"][name]["greedy"]
+        assert 0 <= greedy["low"] <= greedy["value"] <= greedy["high"] <= 1
+    report = (finished / "report.md").read_text()
+    assert "All 4 runs are finished." in report
+    assert "| convergent − divergent |" in report
+    for plot in (finished / "plots").iterdir():
+        assert f"](plots/{plot.name})" in report
+
+
+def test_a_stopped_study_goes_on(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (finished / "results.json").read_text()
+    ran: list[str] = []
+    monkeypatch.setattr("training.study.run.run_one", lambda run, *others: ran.append(run.arm.name))
+    result = finished / "arms" / "random" / "seed-1" / "result.json"
+    kept = result.read_text()
+    result.unlink()
+    partial = run_study(tiny(), finished)
+    assert ran == ["random"]
+    assert "**Partial: 3 of 4 runs are finished**" in (finished / "report.md").read_text()
+    assert [test["first"] for test in partial["tests"]] == ["convergent"]
+    result.write_text(kept)
+    run_study(tiny(), finished, only_report=True)
+    assert (finished / "results.json").read_text() == before
+    with pytest.raises(OptionError, match="holds a study with other settings"):
+        run_study(load_study_config("tiny"), finished)
+
+
+def test_sources_must_be_paired(tmp_path: Path) -> None:
+    model = write_language_model(tmp_path / "model")
+    (tmp_path / "benchmark.jsonl").write_text('{"problem": "1 + 1?", "answer": "2"}\n')
+    rows = [json.dumps(row) + "\n" for row in sft_rows(4)]
+    (tmp_path / "one.jsonl").write_text("".join(rows[:2]))
+    (tmp_path / "other.jsonl").write_text("".join(rows[2:]))
+    settings = {
+        "sources": {
+            "divergent": [str(tmp_path / "one.jsonl")],
+            "convergent": [str(tmp_path / "other.jsonl")],
+        },
+        "benchmarks": {"sums": str(tmp_path / "benchmark.jsonl")},
+        "model": str(model),
+        "arms": ["divergent", "convergent"],
+        "seeds": [1],
+        "max_length": 200,
+        "comparisons": {"pairs": []},
+    }
+    (tmp_path / "study.json").write_text(json.dumps(settings))
+    with pytest.raises(OptionError, match="no problem is left: 4 problems, 0 of them solved by both sources"):
+        run_study(load_study_config(str(tmp_path / "study.json")), tmp_path / "study")
+
+
+def test_fine_tuning_on_what_the_running_service_keeps(tmp_path: Path) -> None:
+    model = write_language_model(tmp_path / "model")
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in sft_rows(10)))
+    with running_service(tmp_path / "service") as service:
+        config = SftConfig.model_validate(
+            {
+                "model": str(model),
+                "data": (str(data),),
+                "selection": {"policy": "branch_rate", "keep": 0.5},
+                "completion": "{trace}\nAnswer: {answer}",
+                "max_length": 200,
+                "endpoint": service.url,
+                "trainer": {"max_steps": 1, "save_strategy": "no", "logging_steps": 1},
+            }
+        )
+        record = run_sft(config, tmp_path / "run")
+    assert record["rows_trained"] < 10
+    kept = record["manifest"]["selection"]
+    assert kept["errors"] == 0
+    assert kept["kept"] == record["rows_trained"] >= 5
+
+
+def test_the_command_says_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    branching = CommandLine(monkeypatch, capfd)
+    result = branching("study", "--config", "tiny", "-o", tmp_path / "none", "--report")
+    assert result.code == 2
+    assert "holds no study to report" in result.stderr
