@@ -33,7 +33,7 @@ def data(tmp_path: Path) -> Path:
     return write_sft_rows(tmp_path / "data.jsonl")
 
 
-def config(model: Path, data: Path, **changes: Any) -> SftConfig:
+def config(model: Path, data: Path, /, **changes: Any) -> SftConfig:
     values: dict[str, Any] = {
         "model": str(model),
         "data": [str(data)],
