@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from classifier.bound_session import BoundSession
 from classifier.errors import ModelError, OptionError, ProviderError
 from classifier.windows import IntArray, Window
 
@@ -20,6 +21,8 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 """Short names that options accept beside ONNX Runtime's own."""
+
+_BATCH_SIZES = {"cpu": 4, "gpu": 256}
 
 
 class StepEncoder(Protocol):
@@ -48,7 +51,7 @@ class OnnxEncoder:
     threads
         CPU threads; all cores by default. Each runs whole batches on its own.
     batch_size
-        Windows in one forward pass; 4 on a CPU and 64 elsewhere by default.
+        Windows in one forward pass. By default 4 on a CPU, and on a GPU 256 or as many as fit its memory.
 
     Raises
     ------
@@ -76,13 +79,16 @@ class OnnxEncoder:
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
         on_cpu = self.providers[0] == PROVIDERS["cpu"]
         self.threads = (threads or _available_cores()) if on_cpu else 1
-        self._batch_size = batch_size or (4 if on_cpu else 64)
+        self._batch_size = batch_size or _BATCH_SIZES["cpu" if on_cpu else "gpu"]
+        self._bound: BoundSession | None = None
+        if self.providers[0] in (PROVIDERS["cuda"], PROVIDERS["tensorrt"]):
+            self._bound = BoundSession(self._session, self._batch_size, may_shrink=batch_size is None)
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="encoder")
 
     @property
     def batch_size(self) -> int:
         """Return how many windows one forward pass takes."""
-        return self._batch_size
+        return self._batch_size if self._bound is None else self._bound.batch_size
 
     def submit(self, windows: Sequence[Window]) -> "Future[list[FloatArray]]":
         """Start a forward pass.
@@ -100,7 +106,11 @@ class OnnxEncoder:
         return self._pool.submit(self._run, windows)
 
     def _run(self, windows: Sequence[Window]) -> list[FloatArray]:
-        (probabilities,) = self._session.run(["probabilities"], window_inputs(windows, self._max_steps))
+        inputs = window_inputs(windows, self._max_steps)
+        if self._bound is None:
+            (probabilities,) = self._session.run(["probabilities"], inputs)
+        else:
+            probabilities = self._bound.run(inputs)
         return [probabilities[row, : window.step_count] for row, window in enumerate(windows)]
 
 

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float32]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_CHARACTERS_AT_A_TIME = 200_000
-"""Text that is tokenised in one call: enough to fill the cores, little enough to start scoring early."""
+_CHARACTERS_AT_A_TIME = 25_000
+"""Text that is tokenised in one call: little enough that the model starts on it at once, and is never left
+without windows while the next text is tokenised."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from classifier.windows import Window
 
 FloatArray = npt.NDArray[np.float32]
 
-_BATCHES_AHEAD = 8
-"""Batches under way at once: enough to keep every thread busy, few enough to bound memory."""
+_BATCHES_AHEAD = 4
+"""Batches under way for each thread of the encoder: enough to keep it busy while the next text is tokenised,
+few enough to bound memory."""
 
 
 class WindowQueue:
@@ -21,11 +22,12 @@ class WindowQueue:
     Parameters
     ----------
     encoder
-        Runs the batches.
+        Runs the batches; one that does not say how many `threads` it has is taken to have two.
     """
 
     def __init__(self, encoder: StepEncoder) -> None:
         self._encoder = encoder
+        self._most_running = _BATCHES_AHEAD * getattr(encoder, "threads", 2)
         self._open: dict[int, list[tuple[Window, FloatArray]]] = {}
         self._running: deque[tuple[Future[list[FloatArray]], list[tuple[Window, FloatArray]]]] = deque()
 
@@ -48,7 +50,7 @@ class WindowQueue:
     def _submit(self, length: int) -> None:
         batch = self._open.pop(length)
         self._running.append((self._encoder.submit([window for window, _ in batch]), batch))
-        if len(self._running) > _BATCHES_AHEAD:
+        if len(self._running) > self._most_running:
             self._collect()
 
     def _collect(self) -> None:

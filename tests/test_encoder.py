@@ -55,7 +55,7 @@ def test_tensorrt_leaves_to_cuda_what_it_cannot_run(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [*gpu, "CPUExecutionProvider"])
     encoder = open_encoder(providers=["tensorrt"])
     assert encoder.providers == (*gpu, "CPUExecutionProvider")
-    assert (encoder.threads, encoder.batch_size) == (1, 64)
+    assert (encoder.threads, encoder.batch_size) == (1, 256)
     assert open_encoder(providers=["cuda"]).providers == (gpu[1], "CPUExecutionProvider")
 
 
