@@ -57,15 +57,21 @@ model: .venv/development.stamp
 	$(BIN)/branching train $(DATA)/traces $(LABELLED) --teacher classifier/default --config training/fast.json \
 		-o classifier/fast --run runs/fast
 
-# How fast, side by side with what is used today; writes benchmarks/results and docs. About an hour, on a
-# machine that does nothing else. int8 is compared where there are traces to set its scales by.
-BENCH_INT8 := $(if $(wildcard $(DATA)/traces),--model runs/int8)
+# How fast, side by side with what is used today; writes benchmarks/results and docs. About 15 minutes and those
+# of BENCH_MEMORY_MINUTES, on a machine that does nothing else. int8 is compared where there are traces to set
+# its scales by.
+BENCH_MODELS := default fast
+BENCH_ROUNDS := 3
+BENCH_MEMORY_MINUTES := 15
+BENCH_INT8 := $(if $(wildcard $(DATA)/traces),int8=runs/int8:int8)
 bench: .venv/development.stamp .venv/peers.stamp $(if $(BENCH_INT8),runs/int8/card.json)
-	$(BIN)/python -m benchmarks.compare $(BENCH_INT8) --precisions fp32 $(if $(BENCH_INT8),int8)
-	$(BIN)/python -m benchmarks.stages
-	$(BIN)/python -m benchmarks.sessions $(BENCH_INT8)
-	$(BIN)/python -m benchmarks.growth
-	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.compare --variants $(BENCH_MODELS) $(BENCH_INT8) --rounds $(BENCH_ROUNDS)
+	$(BIN)/python -m benchmarks.stages --variants $(BENCH_MODELS)
+	$(BIN)/python -m benchmarks.sessions --variants $(BENCH_MODELS) $(BENCH_INT8)
+	$(BIN)/python -m benchmarks.layouts --variants $(BENCH_MODELS)
+	$(BIN)/python -m benchmarks.vocabularies
+	$(BIN)/python -m benchmarks.growth --model $(lastword $(BENCH_MODELS))
+	$(BIN)/python -m benchmarks.memory --model $(lastword $(BENCH_MODELS)) --minutes $(BENCH_MEMORY_MINUTES)
 	$(BIN)/python -m benchmarks.document
 
 runs/int8/card.json: classifier/default/card.json .venv/development.stamp

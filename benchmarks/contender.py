@@ -1,12 +1,14 @@
 """One way of scoring traces, in a process of its own.
 
 Run: python -m benchmarks.contender NAME SAMPLE.jsonl [--seconds 60] [--threads 2]
-Prints a line after the first trace, and one with what was done at the end.
+Prints a line after the first trace, and one with what was done at the end; with --long one before it with how
+long a trace of 15,000 characters takes.
 """
 
 import argparse
 import json
 import re
+import statistics
 import sys
 import tempfile
 import time
@@ -16,6 +18,8 @@ from typing import Any
 
 THREE_WORDS = re.compile(r"\b(perhaps|another|alternatively)\b", re.IGNORECASE)
 PIPELINE_BATCH = 32
+_LONG_TRACE = 15_000
+_LONG_REPEATS = 7
 
 Score = Callable[[Sequence[str]], Any]
 
@@ -120,12 +124,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--model")
     parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--long", action="store_true", help="time a trace of 15,000 characters too")
     options = parser.parse_args()
     score = CONTENDERS[options.name](options.threads, options.model, options.precision)
-    run(score, options.sample, options.seconds, all_at_once=options.name in _ALL_AT_ONCE)
+    run(score, options.sample, options.seconds, all_at_once=options.name in _ALL_AT_ONCE, long=options.long)
 
 
-def run(score: Score, sample: Path, seconds: float, *, all_at_once: bool = False) -> None:
+def run(score: Score, sample: Path, seconds: float, *, all_at_once: bool = False, long: bool = False) -> None:
     """Score traces until they or the time are used up, and print what was done.
 
     Parameters
@@ -138,10 +143,14 @@ def run(score: Score, sample: Path, seconds: float, *, all_at_once: bool = False
         No further trace is begun after this time.
     all_at_once
         Whether all traces are given in one call.
+    long
+        Whether a trace of 15,000 characters is timed as well.
     """
     traces = [json.loads(line) for line in sample.read_text(encoding="utf-8").splitlines()]
     score(traces[:1])
     _print({"event": "first"})
+    if long:
+        _print({"event": "long", "characters": _LONG_TRACE, "seconds": _time_long_trace(score)})
     began, cpu_began, done = time.perf_counter(), time.process_time(), 0
     for group in [traces] if all_at_once else [[trace] for trace in traces]:
         if time.perf_counter() - began > seconds:
@@ -157,6 +166,19 @@ def run(score: Score, sample: Path, seconds: float, *, all_at_once: bool = False
             "cpu_seconds": time.process_time() - cpu_began,
         }
     )
+
+
+def _time_long_trace(score: Score) -> float:
+    """Return the median time of a trace of 15,000 characters in a warm process."""
+    from benchmarks.sample import make_traces
+
+    traces = make_traces(1, (_LONG_TRACE, _LONG_TRACE))
+    times = []
+    for _ in range(_LONG_REPEATS):
+        began = time.perf_counter()
+        score(traces)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:])
 
 
 def _print(line: dict[str, Any]) -> None:

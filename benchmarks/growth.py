@@ -1,6 +1,6 @@
 """Time and memory against the length of a trace and the size of a corpus.
 
-Run: python -m benchmarks.growth [--longest 1000000] [--most 100000]
+Run: python -m benchmarks.growth [--model fast] [--longest 1000000] [--most 100000] [--prefix 60]
 Writes benchmarks/results/growth.json; `python -m benchmarks.document` draws docs/growth.png of it.
 """
 
@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compare import RESULTS
+from benchmarks.load import OtherLoad
 from benchmarks.processes import describe_machine, run_process
 from benchmarks.sample import load_sample, make_traces
 
 _SHORT = 200
 _LONG_TRACE = 15_000
 _FULL_ROWS = 1_000
+_PREFIX_ROWS = 10_000
 
 
 def main() -> None:
@@ -30,10 +32,14 @@ def main() -> None:
     parser.add_argument(
         "--full", type=int, default=_FULL_ROWS, help="rows of the largest corpus of full traces"
     )
+    parser.add_argument(
+        "--prefix", type=float, default=60.0, help="seconds of a corpus of 10,000 full traces; 0 for none"
+    )
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--model")
+    parser.add_argument("--model", help="model folder or embedded model; the default one by default")
     parser.add_argument("--output", type=Path, default=RESULTS / "growth.json")
     options = parser.parse_args()
+    load = OtherLoad()
     model = ["--model", options.model] if options.model else []
     common = ["--threads", str(options.threads), *model]
     with tempfile.TemporaryDirectory() as name:
@@ -46,8 +52,13 @@ def main() -> None:
         corpora = [_corpus(folder, "debug", short, rows, common) for rows in _powers(100, options.most)]
         full = load_sample(_FULL_ROWS).traces
         corpora += [_corpus(folder, "model", full, rows, common) for rows in _powers(100, options.full)]
+        if options.prefix:
+            limit = ["--seconds", str(options.prefix)]
+            corpora.append(_corpus(folder, "model", full, _PREFIX_ROWS, [*common, *limit]))
     results = {
         "machine": describe_machine(),
+        "load": load.describe(),
+        "model": options.model or "default",
         "threads": options.threads,
         "lengths": lengths,
         "corpora": corpora,
@@ -79,20 +90,17 @@ def _corpus(
     folder: Path, encoder: str, texts: Sequence[str], count: int, common: Sequence[str]
 ) -> dict[str, Any]:
     rows, output = folder / "rows.jsonl", folder / "scored.jsonl"
-    characters = 0
     with rows.open("w", encoding="utf-8") as file:
         for text in itertools.islice(itertools.cycle(texts), count):
             file.write(json.dumps({"trace": text}) + "\n")
-            characters += len(text)
     output.unlink(missing_ok=True)
     run = run_process(
         [sys.executable, "-m", "benchmarks.corpus", rows, output, "--encoder", encoder, *common]
     )
     return {
         "encoder": encoder,
-        "rows": run.lines[-1]["rows"],
-        "characters": characters,
-        "seconds": run.lines[-1]["seconds"],
+        "of_rows": count,
+        **run.lines[-1],
         "cpu_seconds": run.cpu_seconds,
         "peak_megabytes": run.peak_megabytes,
     }

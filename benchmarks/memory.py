@@ -1,6 +1,6 @@
 """Memory while a large file is scored: what the process holds, and whether that grows.
 
-Run: python -m benchmarks.memory [--gigabytes 5] [--minutes 15] [--threads 2]
+Run: python -m benchmarks.memory [--model fast] [--gigabytes 5] [--minutes 15] [--threads 2]
 Writes benchmarks/results/memory.json.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 
 from benchmarks.compare import RESULTS
+from benchmarks.load import OtherLoad
 from benchmarks.processes import describe_machine
 from benchmarks.sample import ROOT, load_sample
 
@@ -30,12 +31,13 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=5.0)
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--model")
+    parser.add_argument("--model", help="model folder or embedded model; the default one by default")
     parser.add_argument(
         "--folder", type=Path, help="where the large file goes; a temporary folder by default"
     )
     parser.add_argument("--output", type=Path, default=RESULTS / "memory.json")
     options = parser.parse_args()
+    load = OtherLoad()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         rows = Path(name) / "rows.jsonl"
         _write_rows(rows, int(options.gigabytes * 1e9))
@@ -44,6 +46,8 @@ def main() -> None:
         held = _watch([*map(str, command), "--threads", str(options.threads), *model], options.minutes * 60)
     results = {
         "machine": describe_machine(),
+        "load": load.describe(),
+        "model": options.model or "default",
         "gigabytes": options.gigabytes,
         "threads": options.threads,
         "minutes": held[-1][0] / 60,

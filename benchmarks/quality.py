@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from benchmarks.contender import THREE_WORDS
 from benchmarks.peers import PEERS
 from benchmarks.processes import run_process
 from benchmarks.sample import ROOT
+from benchmarks.variants import Variant
 from classifier import BranchScorer
 from training.cue_words import step_texts
 from training.gold import read_gold
@@ -20,16 +22,14 @@ GOLD = ROOT.parent / "shared" / "data" / "gold" / "dev.jsonl.gz"
 
 
 def measure_quality(
-    model: str | None, precisions: list[str], peer_python: Path | None, gold: Path = GOLD
+    variants: Sequence[Variant], peer_python: Path | None, gold: Path = GOLD
 ) -> dict[str, Any] | None:
     """Return each contender's average precision; None where there are no labelled steps.
 
     Parameters
     ----------
-    model
-        The model folder; the embedded one by default.
-    precisions
-        The precisions of the model.
+    variants
+        The models.
     peer_python
         The interpreter that has the rule packages; without it they are left out.
     gold
@@ -41,9 +41,9 @@ def measure_quality(
     branches = np.array([step.branches for document in documents for step in document.steps])
     steps = [text for document in documents for text in step_texts(document)]
     scores: dict[str, Any] = {"three_words": [bool(THREE_WORDS.search(step)) for step in steps]}
-    for precision in precisions:
-        scorer = BranchScorer(model, precision=precision)
-        scores[f"library_{precision}"] = np.concatenate(
+    for variant in variants:
+        scorer = BranchScorer(variant.model, precision=variant.precision)
+        scores[f"library_{variant.name}"] = np.concatenate(
             [scorer.score_steps(document.trace, document.spans) for document in documents]
         )
     if peer_python is not None:

@@ -1,13 +1,18 @@
 """The page that carries the measured figures on to a million and a billion traces."""
 
-import statistics
 from typing import Any, Final
 
+from benchmarks.side_by_side import load_note, rate
 from benchmarks.tables import number, table
 
 _TRACES: Final = (10**6, 10**9)
 _TOKENS_A_TRACE: Final = 8_000
-_CORES: Final = (2, 16, 64, 16 * 64)
+_MACHINES: Final = {
+    "2 cores, as measured": 2,
+    "workstation, 16 cores": 16,
+    "server, 64 cores": 64,
+    "cluster of 16 servers, 1,024 cores": 16 * 64,
+}
 
 
 def scale_page(compare: dict[str, Any]) -> str:
@@ -18,41 +23,41 @@ def scale_page(compare: dict[str, Any]) -> str:
     compare
         The results of `benchmarks.compare`.
     """
-    sample, machine, threads = compare["sample"], compare["machine"], compare["threads"]
-    own = compare["contenders"]["command_fp32"]
-    speeds = {"fp32": _tokens_per_core(own, sample, threads)}
-    if "command_int8" in compare["contenders"]:
-        speeds["int8"] = _tokens_per_core(compare["contenders"]["command_int8"], sample, threads)
+    machine, threads = compare["machine"], compare["threads"]
+    speeds = {name: _tokens_per_core(compare, name) for name in compare["variants"]}
     rows = []
-    for precision, speed in speeds.items():
-        for cores in _CORES:
+    for name, speed in speeds.items():
+        for label, cores in _MACHINES.items():
             days = [traces * _TOKENS_A_TRACE / (speed * cores) / 86_400 for traces in _TRACES]
-            rows.append([precision, f"{cores:,}", *[_duration(value) for value in days]])
-    measured = "; ".join(
-        f"{speed:,.0f} trace tokens a second and core in {name}" for name, speed in speeds.items()
-    )
-    hours = _TRACES[0] * _TOKENS_A_TRACE / speeds["fp32"] / 3_600
+            rows.append([name, label, *[_duration(value) for value in days]])
+    measured = "; ".join(f"{name} {speed:,.0f}" for name, speed in speeds.items())
+    first, speed = next(iter(speeds.items()))
+    hours = _TRACES[0] * _TOKENS_A_TRACE / speed / 3_600
     paragraphs = [
         "# A million and a billion traces",
         "Made by `python -m benchmarks.document` from the figures of [the benchmarks](benchmarks.md).",
-        f"Measured on {machine['processor']}, threads: {threads}, `branching score` end to end: {measured}. "
-        f"A trace of a reasoning corpus is taken as {_TOKENS_A_TRACE:,} tokens.",
-        f"The arithmetic: 10⁶ traces × {_TOKENS_A_TRACE:,} tokens ÷ {speeds['fp32']:,.0f} tokens a second "
-        f"and core = {number(hours)} core-hours = {number(hours / 24)} core-days; divided by the number of "
-        "cores that is the time.",
-        table(["precision", "cores like these", "10⁶ traces", "10⁹ traces"], rows),
-        "Only the first row of each precision is near what was measured; the others take it that cores add "
-        "up. Rows are independent, so a corpus is split by files over machines, and each machine runs one "
-        "process with one thread a core; what does not add up is shared memory bandwidth and the clock speed "
-        "of many-core machines. Measure yours with `make bench` before planning.",
-        "A GPU has not been measured, so there is no figure for one.",
+        f"Measured on {machine['processor']}, threads: {threads}, `branching score` end to end, in trace "
+        f"tokens a second and core: {measured}. {load_note(compare['load'])}",
+        f"A trace of a reasoning corpus is taken as {_TOKENS_A_TRACE:,} tokens. The arithmetic, for "
+        f"{first}: 10⁶ traces × {_TOKENS_A_TRACE:,} tokens ÷ {speed:,.0f} tokens a second and core = "
+        f"{number(hours)} core-hours = {number(hours / 24)} core-days; divided by the number of cores that "
+        "is the time.",
+        table(["model", "machine, of cores like these", "10⁶ traces", "10⁹ traces"], rows),
+        "Only the first row of each model is near what was measured; the others take it that cores add up. "
+        "Rows are independent, so a corpus is split by files over processes and machines. One process splits "
+        "and tokenises in one thread and runs the model in the others, so with the small model give each "
+        "process few cores (8, say) and run several; what does not add up is shared memory bandwidth and the "
+        "clock speed of many-core machines. Measure yours with `make bench` before planning.",
+        "A GPU has not been measured, so there is no figure for one: with T trace tokens a second on "
+        f"one, a million traces take 10⁶ × {_TOKENS_A_TRACE:,} ÷ T seconds.",
     ]
     return "\n\n".join(paragraphs) + "\n"
 
 
-def _tokens_per_core(runs: list[dict[str, float]], sample: dict[str, Any], threads: int) -> float:
-    characters = statistics.median(run["characters"] / run["seconds"] for run in runs)
-    return float(characters * sample["tokens"] / sample["characters"] / threads)
+def _tokens_per_core(compare: dict[str, Any], name: str) -> float:
+    characters = rate(compare["contenders"][f"command_{name}"])
+    tokens = compare["variants"][name]["tokens"] / compare["sample"]["characters"]
+    return float(characters * tokens / compare["threads"])
 
 
 def _duration(days: float) -> str:

@@ -1,6 +1,6 @@
 """Where the time goes: each stage of scoring on its own, one thread, and the whole command.
 
-Run: python -m benchmarks.stages [--traces 100]
+Run: python -m benchmarks.stages [--variants default fast] [--traces 30]
 Writes benchmarks/results/stages.json.
 """
 
@@ -18,8 +18,10 @@ import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 
 from benchmarks.compare import RESULTS
+from benchmarks.load import OtherLoad
 from benchmarks.processes import describe_machine, run_process
 from benchmarks.sample import load_sample
+from benchmarks.variants import DEFAULT, Variant, parse_variants
 from classifier.encoder import OnnxEncoder
 from classifier.files import find_inputs, read_batches
 from classifier.kinds import KINDS
@@ -33,38 +35,40 @@ from classifier.windows import Window, join_steps, pack_windows
 def main() -> None:
     """Measure the stages and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--traces", type=int, default=100)
-    parser.add_argument("--model")
+    parser.add_argument("--variants", nargs="+", default=[DEFAULT], help="NAME or NAME=FOLDER")
+    parser.add_argument("--traces", type=int, default=30)
     parser.add_argument("--output", type=Path, default=RESULTS / "stages.json")
     options = parser.parse_args()
     sample = load_sample(options.traces)
+    load = OtherLoad()
+    variants: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         rows = Path(name) / "sample.parquet"
         pq.write_table(pa.table({"trace": sample.traces}), rows)
-        stages = measure_stages(rows, options.model)
-        call: list[str | Path] = [
-            sys.executable,
-            "-m",
-            "classifier",
-            "score",
-            rows,
-            "-o",
-            Path(name) / "scored.parquet",
-        ]
-        model = ["--model", options.model] if options.model else []
-        whole = run_process([*call, "--threads", "1", *model], reads_json=False)
+        for variant in parse_variants(options.variants):
+            variants[variant.name] = {
+                "stages": measure_stages(rows, variant.model),
+                "command": _measure_command(rows, variant),
+            }
     results = {
         "machine": describe_machine(),
+        "load": load.describe(),
         "sample": {
             "source": sample.source,
             "traces": len(sample.traces),
             "characters": sample.characters,
         },
-        "stages": stages,
-        "command": {"seconds": whole.seconds, "cpu_seconds": whole.cpu_seconds},
+        "variants": variants,
     }
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+def _measure_command(rows: Path, variant: Variant) -> dict[str, float]:
+    target = rows.with_name(f"scored-{variant.name}.parquet")
+    call = [sys.executable, "-m", "classifier", "score", rows, "-o", target, "--threads", "1"]
+    whole = run_process([*call, *variant.arguments], reads_json=False)
+    return {"seconds": whole.seconds, "cpu_seconds": whole.cpu_seconds}
 
 
 def measure_stages(rows: Path, model: str | None) -> dict[str, dict[str, float]]:

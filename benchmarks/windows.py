@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from benchmarks.variants import Variant
 from classifier import BranchScorer
 from classifier.encoder import window_inputs
 from classifier.kinds import KINDS
@@ -74,9 +75,8 @@ def count_windows(windows: Sequence[Window]) -> WindowCounts:
 
 def bare_forward(
     windows: Sequence[Window],
+    variant: Variant,
     *,
-    model: str | None = None,
-    precision: str = "fp32",
     threads: int = 1,
     batch_size: int = 1,
     seconds: float = 10.0,
@@ -88,7 +88,7 @@ def bare_forward(
     ----------
     windows
         Where full windows are taken from.
-    model, precision
+    variant
         Which file is run.
     threads
         How many calls run side by side; each has one thread.
@@ -104,7 +104,7 @@ def bare_forward(
     dict
         `slots`, `seconds`, `cpu_seconds`.
     """
-    folder = read_model_folder(model, precision)
+    folder = read_model_folder(variant.model, variant.precision)
     length = folder.layout.lengths[-1]
     full = [window for window in windows if len(window.tokens) == length]
     batches = [
