@@ -8,7 +8,7 @@ import pytest
 
 from classifier import BranchScorer
 from classifier.errors import ModelError
-from classifier.model_folder import DEFAULT_FOLDER, read_model_folder
+from classifier.model_folder import DEFAULT_FOLDER, EMBEDDED_MODELS, model_path, read_model_folder
 
 
 @pytest.fixture
@@ -23,12 +23,26 @@ def change_card(folder: Path, **fields: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
 
 
-def test_embedded_model_is_small_and_described() -> None:
-    total = sum((DEFAULT_FOLDER / name).stat().st_size for name in ("model.onnx", "tokenizer.json"))
-    assert total <= 30_000_000
-    card = read_model_folder().card
-    for field in ("training_data", "licences", "figures", "sha256", "languages", "limits"):
-        assert card[field], field
+def test_embedded_models_are_small_and_described() -> None:
+    sizes = {}
+    for name, embedded in EMBEDDED_MODELS.items():
+        sizes[name] = sum((embedded / file).stat().st_size for file in ("model.onnx", "tokenizer.json"))
+        card = read_model_folder(name).card
+        for field in ("training_data", "licences", "figures", "sha256", "languages", "limits"):
+            assert card[field], (name, field)
+    assert sizes["default"] <= 30_000_000
+    assert sum(sizes.values()) <= 45_000_000
+
+
+def test_embedded_model_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert BranchScorer().model == BranchScorer("default").model
+    fast = BranchScorer("fast")
+    assert fast.model.sha256 != BranchScorer().model.sha256
+    assert fast.score("Two plus two is four. No, that is wrong. Maybe count again?").branch_count >= 1
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(DEFAULT_FOLDER, "fast")
+    assert model_path("./fast") == Path("fast")
+    assert model_path("fast") == EMBEDDED_MODELS["fast"]
 
 
 def test_copy_of_the_model_is_used(folder: Path) -> None:

@@ -81,8 +81,9 @@ def test_wheel_content(wheel: Path) -> None:
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
     for package in ("classifier", "training", "serving"):
         assert f"{package}/py.typed" in sizes
-    model = [f"classifier/default/{name}" for name in ("model.onnx", "tokenizer.json", "card.json")]
-    assert sum(sizes[name] for name in model) <= 30_000_000
+    files = ("model.onnx", "tokenizer.json", "card.json")
+    model = [f"classifier/{folder}/{name}" for folder in ("default", "fast") for name in files]
+    assert sum(sizes[name] for name in model) <= 45_000_000
     page = {path.name for path in (ROOT / "serving" / "page").iterdir()}
     assert "index.html" in page
     assert {f"serving/page/{name}" for name in page} <= sizes.keys()
