@@ -62,7 +62,7 @@ def measure(tokenizer: Tokenizer, texts: list[str]) -> dict[str, Any]:
     return {
         "tokens": size,
         "characters_a_token": sum(map(len, texts)) / len(ids),
-        "unknown_share": ids.count(unknown) / len(ids),
+        "unknown_share": 0.0 if unknown is None else ids.count(unknown) / len(ids),
         # Stored in float16.
         "megabytes": {str(width): size * width * 2 / 1e6 for width in _WIDTHS},
     }
