@@ -16,6 +16,8 @@ from serving.limits import Limits
 from serving.settings import Settings, variable
 
 SERVICE: Final = "serving.service:BranchScoring"
+_KEEP_ALIVE_SECONDS: Final = 75
+"""Longer than clients keep idle connections, so that none sends a request into one that is closing."""
 _LIMITS: Final = {one.name: one for one in fields(Limits)}
 
 
@@ -134,7 +136,8 @@ def plan(flags: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[list
     if "BENTOML_HOME" not in variables:
         # BentoML empties the folder of metrics in its home at every start: two services need two.
         variables["BENTOML_HOME"] = str(_home(settings.port, environment))
-    return [sys.executable, "-m", "bentoml", "serve", SERVICE], variables
+    keep_alive = ["--timeout-keep-alive", str(_KEEP_ALIVE_SECONDS)]
+    return [sys.executable, "-m", "bentoml", "serve", SERVICE, *keep_alive], variables
 
 
 def _check_address(host: str, port: int) -> None:

@@ -13,6 +13,7 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.pop("BENTOML_CONTAINERIZED", None)
 
 import bentoml
+from bentoml._internal.server.http import traffic
 
 from serving.app import create_app
 from serving.endpoints import Endpoints
@@ -34,6 +35,16 @@ _LAST_ANSWERS_SECONDS: Final = 1.0
 """For so long at least requests are told that the service is shutting down: they were sent before it was."""
 
 logger = logging.getLogger(__name__)
+
+
+def _without_timeout(app: Any, timeout: float) -> Any:
+    return app
+
+
+# BentoML's own never cancels its timer, which keeps some kilobytes of each request until the time-out. The
+# gateway limits time, so none is needed; BentoML (1.4.39) has no setting for that.
+traffic.TimeoutMiddleware = _without_timeout  # type: ignore[assignment, misc]
+
 settings = Settings.from_environment()
 endpoints = Endpoints(settings)
 app = create_app(endpoints)

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -125,6 +127,25 @@ def test_metrics_count_what_was_done(service: RunningService) -> None:
     assert metric("branching_call_windows_sum") >= windows + 2
     assert metric("branching_encode_seconds_count") > calls
     assert "bentoml_service_request_total" in httpx.get(f"{service.url}/metrics", timeout=20).text
+
+
+def test_timers_of_bentoml_are_not_left_behind() -> None:
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import types, serving.service\n"
+            "from bentoml._internal.server.base_app import BaseAppFactory\n"
+            "factory = types.SimpleNamespace(timeout=5, max_concurrency=None)\n"
+            "(middleware,) = BaseAppFactory.middlewares.fget(factory)\n"
+            "app = object()\n"
+            "assert middleware.cls(app, **middleware.kwargs) is app",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
 
 
 def test_log_has_no_trace(service: RunningService) -> None:

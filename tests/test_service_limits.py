@@ -31,10 +31,14 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def service() -> AsyncIterator[RunningApp]:
-    limits = Limits(
-        max_body_bytes=100_000, max_items=8, max_in_flight=2, queue_timeout=0.3, request_timeout=0.8
-    )
-    async with running_app(limits) as app:
+    async with running_app(Limits(max_body_bytes=100_000, max_items=8, max_in_flight=2)) as app:
+        yield app
+
+
+@pytest.fixture
+async def impatient() -> AsyncIterator[RunningApp]:
+    """Run a service in which no request may wait long for the encoder."""
+    async with running_app(Limits(queue_timeout=0.5)) as app:
         yield app
 
 
@@ -185,17 +189,17 @@ async def test_requests_in_flight(service: RunningApp) -> None:
     assert (await post(service, BODY)).status_code == 200
 
 
-async def test_queue_timeout(service: RunningApp) -> None:
-    service.link.open.clear()
-    first = asyncio.create_task(post(service, BODY))
-    await until(lambda: service.link.windows == 1)
-    answer = await post(service, json.dumps({"traces": [CONVERGING]}))
+async def test_queue_timeout(impatient: RunningApp) -> None:
+    impatient.link.open.clear()
+    first = asyncio.create_task(post(impatient, BODY))
+    await until(lambda: impatient.link.windows == 1)
+    answer = await post(impatient, json.dumps({"traces": [CONVERGING]}))
     check_error(answer, 503, "queue_timeout")
     assert answer.headers["retry-after"] == "5"
-    service.link.open.set()
+    impatient.link.open.set()
     assert (await first).status_code == 200
     # What waited in vain was never run.
-    assert service.link.windows == 1
+    assert impatient.link.windows == 1
 
 
 async def test_queue_timeout_of_a_request_that_is_slow_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,24 +217,26 @@ async def test_queue_timeout_of_a_request_that_is_slow_to_read(monkeypatch: pyte
         assert (await first).status_code == 200
 
 
-async def test_request_timeout(service: RunningApp) -> None:
-    service.link.open.clear()
-    traces = ["\n".join(f"Line {line} of {number}." for line in range(3000)) for number in range(4)]
-    answer = await post(service, json.dumps({"traces": [trace[:20_000] for trace in traces]}))
-    check_error(answer, 504, "request_timeout")
-    run = service.link.windows
-    service.link.open.set()
-    assert (await post(service, BODY)).status_code == 200
-    # One call was under way; the rest of the request was dropped.
-    assert run <= service.engine.settings.windows_a_call
-    assert service.link.windows == run + 1
+async def test_request_timeout() -> None:
+    async with running_app(Limits(request_timeout=2)) as service:
+        service.link.open.clear()
+        traces = ["\n".join(f"Line {line} of {number}." for line in range(3000)) for number in range(4)]
+        answer = await post(service, json.dumps({"traces": [trace[:20_000] for trace in traces]}))
+        check_error(answer, 504, "request_timeout")
+        run = service.link.windows
+        service.link.open.set()
+        assert (await post(service, BODY)).status_code == 200
+        # One call was under way; the rest of the request was dropped.
+        assert run <= service.engine.settings.windows_a_call
+        assert service.link.windows == run + 1
 
 
-async def test_body_that_does_not_arrive(service: RunningApp) -> None:
-    connection = Connection(service.app, "/v1/score", JSON)
-    connection.send(BODY[:5], more=True)
-    await until(lambda: connection.finished)
-    assert connection.status == 504
+async def test_body_that_does_not_arrive() -> None:
+    async with running_app(Limits(request_timeout=0.5)) as service:
+        connection = Connection(service.app, "/v1/score", JSON)
+        connection.send(BODY[:5], more=True)
+        await until(lambda: connection.finished)
+        assert connection.status == 504
 
 
 async def test_client_that_goes_is_dropped_from_the_queue(service: RunningApp) -> None:
@@ -278,14 +284,14 @@ async def test_encoder_that_keeps_breaking_off(service: RunningApp) -> None:
     assert (await post(service, BODY)).status_code == 200
 
 
-async def test_encoder_that_is_down(service: RunningApp) -> None:
-    service.link.broken = True
-    answer = await post(service, BODY)
+async def test_encoder_that_is_down(impatient: RunningApp) -> None:
+    impatient.link.broken = True
+    answer = await post(impatient, BODY)
     check_error(answer, 503, "encoder_down")
-    assert not service.endpoints.ready
-    service.link.broken = False
-    await until(lambda: service.endpoints.ready)
-    assert (await post(service, BODY)).status_code == 200
+    assert not impatient.endpoints.ready
+    impatient.link.broken = False
+    await until(lambda: impatient.endpoints.ready)
+    assert (await post(impatient, BODY)).status_code == 200
 
 
 async def test_window_that_fails_leaves_other_requests_alone(service: RunningApp) -> None:

@@ -116,7 +116,8 @@ def test_plan_hands_over_to_bentoml(tmp_path: Path) -> None:
     port = free_port()
     environment = {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(tmp_path), variable("max_items"): "5"}
     command, variables = plan({"port": port, "model": None, "threads": 1}, environment)
-    assert command[1:] == ["-m", "bentoml", "serve", "serving.service:BranchScoring"]
+    assert command[1:5] == ["-m", "bentoml", "serve", "serving.service:BranchScoring"]
+    assert command[5:] == ["--timeout-keep-alive", "75"]
     assert variables[variable("port")] == str(port)
     assert variables[variable("threads")] == "1"
     assert variables[variable("max_items")] == "5"
