@@ -44,16 +44,16 @@ _CONFIG: Final[Spec] = {
         "gridColor": "var(--line)",
         "domainColor": "var(--line)",
         "tickColor": "var(--line)",
-        "labelFontSize": 11,
-        "titleFontSize": 11,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
         "labelLimit": 110,
         "gridOpacity": 0.6,
     },
     "legend": {
         "labelColor": "var(--text)",
         "titleColor": "var(--muted)",
-        "labelFontSize": 11,
-        "titleFontSize": 11,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
         "titleFontWeight": "normal",
         "orient": "top",
         "symbolType": "square",
@@ -66,7 +66,8 @@ _KIND_COLOURS: Final[Spec] = {
     "scale": {"domain": list(BRANCH_KINDS), "range": [f"var(--kind-{kind})" for kind in BRANCH_KINDS]},
     "legend": {"title": None},
 }
-_FILE_COLOURS: Final = ("var(--kind-alternative)", "var(--kind-backtrack)")
+_TWO_COLOURS: Final = ("var(--accent)", "var(--text)")
+_TWO_DASHES: Final = ([1, 0], [5, 3])
 
 
 def draw(spec: Spec) -> str:
@@ -114,17 +115,18 @@ def histogram_chart(histogram: Histogram) -> Spec:
     return {
         "description": "How many rows have which branch rate",
         "data": {"values": values},
-        "mark": {"type": "bar", "binSpacing": 1, "color": "var(--accent)"},
+        "mark": {"type": "bar", "color": "var(--accent)", "stroke": "var(--ground)", "strokeWidth": 0.5},
         "encoding": {
             "x": {
                 "field": "from",
                 "type": "quantitative",
-                "bin": {"binned": True, "step": float(histogram.edges[1])},
+                "scale": {"domain": [0, float(histogram.edges[-1])], "nice": False},
                 "title": "branch rate",
                 "axis": {"grid": False, "tickCount": 6},
             },
             "x2": {"field": "to"},
             "y": {"field": "rows", "type": "quantitative", "title": "rows", "axis": {"tickCount": 4}},
+            "y2": {"datum": 0},
             "description": {"field": "label"},
         },
     }
@@ -162,7 +164,7 @@ def length_chart(figures: LengthFigures) -> Spec:
         "layer": [
             {
                 "data": {"values": cells},
-                "mark": {"type": "rect", "color": "var(--kind-alternative)", "aria": False},
+                "mark": {"type": "rect", "color": "var(--accent)", "aria": False},
                 "encoding": {
                     "x": {
                         "field": "from",
@@ -213,7 +215,10 @@ def overlap_chart(plans: Sequence[KeepPlan]) -> Spec:
             "label": f"keep {plan.keep:.0%}: {what} {share:.1%}",
         }
         for plan in plans
-        for what, share in (("tokens saved", plan.time_saved), ("overlap with length", plan.length_overlap))
+        for what, share in (
+            ("tokens saved", plan.time_saved),
+            ("dropped by length too", plan.length_overlap),
+        )
         if share is not None and plan.keep < 1
     ]
     return {
@@ -235,18 +240,7 @@ def overlap_chart(plans: Sequence[KeepPlan]) -> Spec:
                 "title": None,
                 "axis": {"format": _PERCENT, "tickCount": 5},
             },
-            "color": {
-                "field": "what",
-                "type": "nominal",
-                "scale": {"range": list(_FILE_COLOURS), "domain": ["tokens saved", "overlap with length"]},
-                "legend": {"title": None},
-            },
-            "strokeDash": {
-                "field": "what",
-                "type": "nominal",
-                "scale": {"range": [[1, 0], [4, 3]], "domain": ["tokens saved", "overlap with length"]},
-                "legend": None,
-            },
+            **_two_lines("what", ("tokens saved", "dropped by length too")),
             "description": {"field": "label"},
         },
     }
@@ -273,7 +267,7 @@ def group_chart(groups: Sequence[Group]) -> Spec:
     }
     rate: Spec = {
         "type": "quantitative",
-        "title": "branch rate (5, 25, 50, 75 and 95 % of rows)",
+        "title": "branch rate",
         "axis": {"tickCount": 5},
     }
     return {
@@ -287,7 +281,7 @@ def group_chart(groups: Sequence[Group]) -> Spec:
                 "encoding": {"x": {"field": "q05", **rate}, "x2": {"field": "q95"}},
             },
             {
-                "mark": {"type": "bar", "height": 10, "color": "var(--kind-alternative)", "opacity": 0.75},
+                "mark": {"type": "bar", "height": 10, "color": "var(--accent)", "opacity": 0.75},
                 "encoding": {"x": {"field": "q25", **rate}, "x2": {"field": "q75"}},
             },
             {
@@ -415,13 +409,7 @@ def two_histograms_chart(names: Sequence[str], histograms: Sequence[Histogram]) 
                 "title": "share of rows",
                 "axis": {"format": "~p", "tickCount": 4},
             },
-            "color": _file_colours(names),
-            "strokeDash": {
-                "field": "file",
-                "type": "nominal",
-                "scale": {"domain": list(names), "range": [[1, 0], [5, 3]]},
-                "legend": None,
-            },
+            **_two_lines("file", names),
             "description": {"field": "label"},
         },
     }
@@ -456,7 +444,7 @@ def two_positions_chart(names: Sequence[str], sums: Sequence[StepSums]) -> Spec:
                 "title": "share of steps that branch",
                 "axis": {"format": "~p", "tickCount": 5},
             },
-            "color": _file_colours(names),
+            **_two_lines("file", names),
             "description": {"field": "label"},
         },
     }
@@ -494,7 +482,7 @@ def pair_chart(names: Sequence[str], edges: FloatArray, cells: IntArray) -> Spec
         "layer": [
             {
                 "data": {"values": values},
-                "mark": {"type": "rect", "color": "var(--kind-alternative)"},
+                "mark": {"type": "rect", "color": "var(--accent)"},
                 "encoding": {
                     "x": {
                         "field": "left",
@@ -547,12 +535,13 @@ def axis_names(names: Sequence[str]) -> list[str]:
     return short
 
 
-def _file_colours(names: Sequence[str]) -> Spec:
+def _two_lines(field: str, names: Sequence[str]) -> Spec:
+    """Tell two lines apart by their colour and by their dashes, with one legend."""
+    legend = {"title": None, "labelLimit": 150, "symbolType": "stroke", "symbolStrokeWidth": 2}
+    common = {"field": field, "type": "nominal", "legend": legend}
     return {
-        "field": "file",
-        "type": "nominal",
-        "scale": {"domain": list(names), "range": list(_FILE_COLOURS)},
-        "legend": {"title": None, "labelLimit": 150},
+        "color": {**common, "scale": {"domain": list(names), "range": list(_TWO_COLOURS)}},
+        "strokeDash": {**common, "scale": {"domain": list(names), "range": list(_TWO_DASHES)}},
     }
 
 
