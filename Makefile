@@ -42,8 +42,7 @@ docs: .venv/development.stamp
 
 demo: .venv/demo.stamp
 	mkdir -p $(DEMO)
-	$(BIN)/branching score examples/demo/traces.jsonl -o $(DEMO)/scored.jsonl --steps --overwrite
-	$(BIN)/python examples/demo/show.py $(DEMO)/scored.jsonl
+	$(BIN)/branching score examples/demo/traces.jsonl -o $(DEMO)/scored.jsonl --steps --show --overwrite
 	$(BIN)/branching filter $(DEMO)/scored.jsonl -o $(DEMO)/kept.jsonl --dropped $(DEMO)/dropped.jsonl \
 		--keep 0.9 --overwrite
 	@echo "Look at $(DEMO)/scored.jsonl, $(DEMO)/kept.jsonl and $(DEMO)/dropped.jsonl"

@@ -90,7 +90,31 @@ def plan_output(name: str, *, overwrite: bool, inputs: Sequence[InputFile]) -> O
     known = format_of(Path(name).name)
     if known is None or known[0] == "json":
         raise OutputFileError(f"{name} has an ending that cannot be written: expected {_KNOWN}, or - alone")
-    path = Path(os.path.realpath(name))
+    target = OutputTarget(name, Path(os.path.realpath(name)), known[0], known[1])
+    check_target(target, overwrite=overwrite, inputs=inputs)
+    return target
+
+
+def check_target(target: OutputTarget, *, overwrite: bool, inputs: Sequence[InputFile]) -> None:
+    """Check that a file can be written, whatever its format, without touching it.
+
+    Parameters
+    ----------
+    target
+        The file.
+    overwrite
+        Whether a file that exists may be replaced.
+    inputs
+        The inputs, of which the output must be none.
+
+    Raises
+    ------
+    OutputFileError
+        If the file exists or is an input, or its folder cannot be written to.
+    """
+    name, path = target.name, target.path
+    if path is None:
+        return
     for source in inputs:
         if source.path is not None and os.path.realpath(source.path) == str(path):
             raise OutputFileError(f"{name} is an input as well: give the output another name")
@@ -104,10 +128,8 @@ def plan_output(name: str, *, overwrite: bool, inputs: Sequence[InputFile]) -> O
         raise OutputFileError(
             f"{name} cannot be written: permission denied in the folder {Path(name).parent}"
         )
-    target = OutputTarget(name, path, known[0], known[1])
     if not overwrite:
         refuse_existing(target)
-    return target
 
 
 def refuse_existing(target: OutputTarget) -> None:

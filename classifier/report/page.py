@@ -108,7 +108,10 @@ def comparison_page(
         The page.
     """
     both = (left[1], right[1])
-    names = charts.axis_names([_shown_names(one.names)[0] for one in both])
+    titles = [", ".join(_shown_names(one.names)) for one in both]
+    if titles[0] == titles[1]:
+        titles = [", ".join(one.names) for one in both]
+    names = charts.axis_names(titles)
     top = max(float(one.scored.max(initial=0.0)) for one in both)
     drawn = {
         "pairs": charts.pair_chart(names, *pairs.cells()),
@@ -120,16 +123,15 @@ def comparison_page(
     if len(steps) == len(both):
         drawn["kinds"] = charts.kind_chart(names, np.stack([one.kinds.sum(axis=0) for one in steps]))
         drawn["positions"] = charts.two_positions_chart(names, steps)
-    titles = [", ".join(_shown_names(one.names)) for one in both]
     content: dict[str, Any] = {
         "title": f"Branching in {titles[0]} and {titles[1]}",
         "scored_by": scored_by(left[1]),
         "files": [(title, facts(one)) for title, one in zip(titles, both, strict=True)],
         "pair_by": left[1].pairs.column if left[1].pairs else "",
-        "pair_verdict": pair_verdict(pairs, names),
-        "pair_facts": pair_facts(pairs, names),
+        "pair_verdict": pair_verdict(pairs, titles),
+        "pair_facts": pair_facts(pairs, titles),
         "charts": _drawn(drawn),
-        "samples": _pair_samples(left, right, pairs, names),
+        "samples": _pair_samples(left, right, pairs, titles),
     }
     content["facts"] = [content["files"][0][1]]
     return _render("comparison.html", content)

@@ -9,10 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifier.errors import DependencyError, OptionError, OutputFileError
+from classifier.errors import DependencyError, OptionError
 from classifier.files import InputFile, find_inputs
 from classifier.files.manifest import common_provenance
-from classifier.files.outputs import NewFile, OutputTarget
+from classifier.files.outputs import NewFile, OutputTarget, check_target
 from classifier.progress import Progress
 from classifier.report.aggregate import Aggregate, aggregate
 from classifier.report.comparison import Pairs, pair_rows
@@ -129,16 +129,9 @@ def report_files(
 def _target(output: str, options: ReportOptions, inputs: Sequence[InputFile]) -> OutputTarget:
     if not output.lower().endswith((".html", ".htm")):
         raise OptionError(f"{output} is not the name of a page: give one that ends in .html")
-    path = Path(os.path.realpath(output))
-    if any(source.path is not None and os.path.realpath(source.path) == str(path) for source in inputs):
-        raise OutputFileError(f"{output} is an input as well: give the page another name")
-    if not path.parent.is_dir():
-        raise OutputFileError(
-            f"{output} cannot be written: there is no folder {Path(output).parent}. Create it with mkdir -p"
-        )
-    if path.exists() and not options.overwrite:
-        raise OutputFileError(f"{output} exists: give --overwrite to replace it, or another name")
-    return OutputTarget(output, path, "jsonl", None)
+    target = OutputTarget(output, Path(os.path.realpath(output)), "jsonl", None)
+    check_target(target, overwrite=options.overwrite, inputs=inputs)
+    return target
 
 
 def _require_packages() -> None:
