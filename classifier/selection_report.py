@@ -176,7 +176,9 @@ class SelectionTally:
             groups=dict(self._groups),
             length_kept=None if lengths is None else float(lengths[kept].sum()),
             length_dropped=None if lengths is None else float(lengths[~kept].sum()),
-            length_overlap=None if lengths is None else _longest_overlap(lengths[scored], ~kept[scored]),
+            length_overlap=None
+            if lengths is None
+            else _longest_overlap(_longest_first(lengths[scored]), ~kept[scored]),
             borderline=tuple(row for _, _, row in closest),
         )
 
@@ -249,6 +251,8 @@ def plan_keep_fractions(
         raise OptionError(
             f"{len(all_lengths)} lengths are given for {len(all_rates)} rates; give one for each"
         )
+    # Found once for all fractions: sorting a million lengths takes longer than everything else here.
+    longest = np.empty(0, dtype=np.int64) if all_lengths is None else _longest_first(all_lengths[scored])
     plans = []
     for fraction in fractions:
         max_rate = rate_at_fraction(all_rates[scored], fraction)
@@ -258,7 +262,7 @@ def plan_keep_fractions(
             length_dropped = float(all_lengths[dropped].sum())
             length_kept = float(all_lengths[~dropped].sum())
             time_saved = _share(length_dropped, length_dropped + length_kept)
-            overlap = _longest_overlap(all_lengths[scored], dropped[scored])
+            overlap = _longest_overlap(longest, dropped[scored])
         count = int(dropped.sum())
         plans.append(
             KeepPlan(
@@ -313,13 +317,15 @@ def rates_array(rates: Sequence[float | None] | FloatArray) -> FloatArray:
     return np.asarray(rates, dtype=np.float64)  # which reads None as NaN
 
 
-def _longest_overlap(lengths: FloatArray, dropped: npt.NDArray[np.bool_]) -> float | None:
-    """Return the share of the dropped that are among as many longest; of equally long ones the first go."""
+def _longest_first(lengths: FloatArray) -> npt.NDArray[np.int64]:
+    """Return the places of lengths, the longest first; of equally long ones the first goes before."""
+    return np.argsort(-lengths, kind="stable")
+
+
+def _longest_overlap(longest: npt.NDArray[np.int64], dropped: npt.NDArray[np.bool_]) -> float | None:
+    """Return the share of the dropped that are among as many longest."""
     count = int(dropped.sum())
-    if not count:
-        return None
-    longest = np.argsort(-lengths, kind="stable")[:count]
-    return float(dropped[longest].sum()) / count
+    return float(dropped[longest[:count]].sum()) / count if count else None
 
 
 def _share(part: float, whole: float) -> float:

@@ -86,7 +86,7 @@ def report_page(sources: Sequence[InputFile], aggregate: Aggregate, keep: float)
         "step_figures": step_figures(aggregate),
     }
     if plans:
-        content |= _figures(aggregate, plans, keep) | _samples(sources, aggregate, keep)
+        content |= _figures(aggregate, plans, keep) | _samples(sources, aggregate, plans, keep)
     return _render("report.html", content)
 
 
@@ -187,10 +187,12 @@ def _group(aggregate: Aggregate, labels: Labels, plans: list[KeepPlan], number: 
     )
 
 
-def _samples(sources: Sequence[InputFile], aggregate: Aggregate, keep: float) -> dict[str, Any]:
+def _samples(
+    sources: Sequence[InputFile], aggregate: Aggregate, plans: list[KeepPlan], keep: float
+) -> dict[str, Any]:
     most, least = most_branching(aggregate, _EXTREMES), least_branching(aggregate, _EXTREMES)
     fractions = sorted(DEFAULT_FRACTIONS, key=lambda fraction: abs(fraction - keep))
-    cuts = {plan.keep: plan.max_rate for plan in keep_plans(aggregate)}
+    cuts = {plan.keep: plan.max_rate for plan in plans}
     borderline = {fraction: closest_to(aggregate, cuts[fraction], _BORDERLINE) for fraction in fractions}
     wanted = {*most, *least, *(row for rows in borderline.values() for row in rows)}
     found = read_samples(sources, wanted, aggregate)
