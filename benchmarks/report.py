@@ -72,7 +72,7 @@ def write_scored(path: Path, rows: int, *, steps: bool) -> None:
     schema = _with_columns(pool.slice(0, 0), generator).schema.with_metadata(metadata)
     with pq.ParquetWriter(path, schema) as writer:
         for start in range(0, rows, _CHUNK):
-            taken = pool.take(pa.array(generator.integers(0, _POOL, min(_CHUNK, rows - start))))
+            taken = pool.take(generator.integers(0, _POOL, min(_CHUNK, rows - start)))
             writer.write_table(_with_columns(taken, generator).replace_schema_metadata(metadata))
 
 
