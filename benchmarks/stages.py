@@ -66,8 +66,8 @@ def main() -> None:
 
 def _measure_command(rows: Path, variant: Variant) -> dict[str, float]:
     target = rows.with_name(f"scored-{variant.name}.parquet")
-    call: list[str | Path] = [sys.executable, "-m", "classifier", "score", rows, "-o", target, "--threads", "1"]
-    whole = run_process([*call, *variant.arguments], reads_json=False)
+    call: list[str | Path] = [sys.executable, "-m", "classifier", "score", rows, "-o", target]
+    whole = run_process([*call, "--threads", "1", *variant.arguments], reads_json=False)
     return {"seconds": whole.seconds, "cpu_seconds": whole.cpu_seconds}
 
 
