@@ -261,8 +261,8 @@ async def test_small_request_does_not_wait_for_a_large_one() -> None:
         slow = asyncio.create_task(post(service, json.dumps({"traces": [large]})))
         await until(lambda: service.link.windows > 0)
         small = asyncio.create_task(post(service, BODY))
-        await until(lambda: service.endpoints.running()[1].in_flight == 2)
-        await asyncio.sleep(0.1)
+        tickets = service.engine.gateway.tickets
+        await until(lambda: len(tickets) == 2 and all(one.first_job is not None for one in tickets))
         calls = len(service.link.calls)
         service.link.open.set()
         assert (await small).status_code == 200
