@@ -54,6 +54,10 @@ def read_ahead(items: Iterator[_Item]) -> Generator[_Item, None, None]:
             put(_End(error))
         else:
             put(_End())
+        finally:
+            # A consumer that stops early must not leave files open until the garbage is collected.
+            if isinstance(items, Generator):
+                items.close()
 
     thread = threading.Thread(target=read, name="branching-read", daemon=True)
     thread.start()
