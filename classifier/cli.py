@@ -36,6 +36,13 @@ class OnError(StrEnum):
     FAIL = "fail"
 
 
+class Engine(StrEnum):
+    """What spreads the scoring over workers."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 Inputs = Annotated[
     list[str],
     typer.Argument(
@@ -130,6 +137,15 @@ def score(
     model: Model = None,
     endpoint: Endpoint = None,
     cache: Cache = None,
+    engine: Annotated[
+        Engine, typer.Option(help="ray: Parquet in, a folder of Parquet out, scored by the workers of Ray.")
+    ] = Engine.LOCAL,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers of --engine ray; as many as fit by default.")
+    ] = None,
+    num_gpus: Annotated[
+        float, typer.Option(min=0, help="GPUs for each worker of --engine ray, also a part of one.")
+    ] = 0,
     limit: Limit = None,
     shards: Annotated[
         int | None,
@@ -151,6 +167,7 @@ def score(
     Examples:
       branching score traces.jsonl.gz -o scored.parquet
       branching score traces.jsonl --show
+      branching score parquet-folder -o scored --engine ray --workers 8
     """  # noqa: D301 - \b is for Click
     from classifier.batch import ScoreOptions, score_files
     from classifier.console import print_json, print_score_summary
@@ -167,6 +184,10 @@ def score(
         shards=shards,
         shard=None if shard is None else Shard.parse(shard),
     )
+    if engine is not Engine.RAY and (workers is not None or num_gpus):
+        raise OptionError("--workers and --num-gpus are for --engine ray, which is not given")
+    if engine is Engine.RAY and (show or endpoint is not None or cache is not None):
+        raise OptionError("--engine ray goes with none of --show, --endpoint and --cache: leave these out")
     load = _loader(
         endpoint, model, provider, precision, threads, batch_size, schema, column, steps or show, cache
     )
@@ -176,8 +197,24 @@ def score(
         _exit(show_scores(inputs, output, load, options, json=json))
     if output is None:
         raise OptionError("No output was given: name one with -o, or look at the scores with --show")
-    with terminal_progress() as progress:
-        summary = score_files(inputs, output, load, options, progress=progress)
+    if engine is Engine.RAY:
+        from classifier.adapters.ray_files import score_parquet
+
+        summary = score_parquet(
+            inputs,
+            output,
+            options,
+            model=model,
+            precision=precision.value,
+            provider=provider,
+            threads=threads,
+            batch_size=batch_size,
+            workers=workers,
+            num_gpus=num_gpus,
+        )
+    else:
+        with terminal_progress() as progress:
+            summary = score_files(inputs, output, load, options, progress=progress)
     if json:
         print_json(summary.to_dict())
     else:

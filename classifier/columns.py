@@ -134,19 +134,10 @@ class RowScorer:
         """
         scored = self.score_rows(rows)
         added = list(SCORE_COLUMNS)
-        if self._several(schema) or any(RATES in row for row in scored):
+        if may_hold_several(schema, self.column, self.schema) or any(RATES in row for row in scored):
             added.append(RATES)
         added += [STEPS] if self.steps else []
         return {name: pa.array([row.get(name) for row in scored], COLUMN_TYPES[name]) for name in added}
-
-    def _several(self, schema: pa.Schema) -> bool:
-        name = self.column or "generations"
-        if self.schema not in (None, "openr1") or name not in schema.names:
-            return False
-        kind = schema.field(name).type
-        if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
-            return False
-        return name == "generations" or self.schema == "openr1" or not pa.types.is_struct(kind.value_type)
 
     def score_rows(self, rows: Sequence[object]) -> list[dict[str, Any]]:
         """Score rows.
@@ -189,6 +180,38 @@ def with_score_columns(table: pa.Table, columns: Mapping[str, pa.Array[Any]]) ->
     for name, values in columns.items():
         table = table.append_column(name, values)
     return table
+
+
+def may_hold_several(table: pa.Schema, column: str | None = None, schema: str | None = None) -> bool:
+    """Tell from a table's types whether its rows may hold several traces each.
+
+    Parameters
+    ----------
+    table
+        The columns of the table.
+    column, schema
+        How its rows are read, as for `RowScorer`.
+    """
+    name = column or "generations"
+    kind = _type_at(table, name)
+    if schema not in (None, "openr1") or kind is None:
+        return False
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return False
+    return name == "generations" or schema == "openr1" or not pa.types.is_struct(kind.value_type)
+
+
+def _type_at(schema: pa.Schema, path: str) -> pa.DataType | None:
+    """Return the type of a column, or of the field inside structs that a path with dots names."""
+    if path in schema.names:
+        found: pa.DataType = schema.field(path).type
+        return found
+    kind: pa.DataType | None = pa.struct(list(schema))
+    for name in path.split("."):
+        if not isinstance(kind, pa.StructType) or kind.get_field_index(name) < 0:
+            return None
+        kind = kind.field(name).type
+    return kind
 
 
 def _score_columns(scores: Sequence[Score | RowError], *, several: bool, steps: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ The tree::
     │   ├── InputFileError       an input is missing, unreadable or not of a known format
     │   ├── OutputFileError      an output exists already, or cannot be written
     │   └── DependencyError      a package that this needs is missing or installed twice (also an ImportError)
+    ├── EngineError              an engine that spreads the scoring over workers gives up
     ├── EndpointError            a scoring service cannot be reached, or refuses a request
     ├── ModelError               a model folder is incomplete, changed or of another version
     │   └── ProviderError        the device asked for is not there
@@ -47,6 +48,10 @@ class OutputFileError(UsageError):
 
 class DependencyError(UsageError, ImportError):
     """A package that this needs is missing, or two that exclude each other are installed."""
+
+
+class EngineError(BranchingError):
+    """An engine that spreads the scoring over workers gives up."""
 
 
 class EndpointError(BranchingError):

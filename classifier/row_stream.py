@@ -189,7 +189,7 @@ def read_rows(
 
 def score_rows(scorer: ScoresRows, batch: RowBatch) -> list[dict[str, Any]]:
     """Score a batch and return the columns to add to each row."""
-    added = scorer.score_rows([_scorable(row) for row in batch.rows])
+    added = scorer.score_rows([scorable(row) for row in batch.rows])
     for columns in added:
         error = columns["branch_error"]
         # A message may quote what no file can hold.
@@ -272,7 +272,7 @@ def _check_scored(batch: RowBatch, scored: bool) -> None:
             )
 
 
-def _scorable(row: Row) -> Row:
+def scorable(row: Row) -> Row:
     """Replace a row that is an unreadable line of an earlier run by its error."""
     if isinstance(row, dict) and isinstance(row.get(RAW_COLUMN), str):
         own = (value for name, value in row.items() if name not in (RAW_COLUMN, *ADDED_COLUMNS))
