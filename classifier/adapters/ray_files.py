@@ -109,7 +109,7 @@ def score_parquet(
         [*plan.schema, *((name, COLUMN_TYPES[name]) for name in columns)],
         with_provenance(plan.schema.metadata, provenance),
     )
-    with _ray_running() as ray, _new_folder(folder) as unfinished:
+    with ray_running() as ray, _new_folder(folder) as unfinished:
         dataset = ray.data.read_parquet(
             [str(source.path) for source in sources], schema=plan.schema, partitioning=None
         )
@@ -198,7 +198,14 @@ def _several(sources: Sequence[InputFile], table: pa.Schema, options: ScoreOptio
 
 
 @contextmanager
-def _ray_running() -> Iterator[Any]:
+def ray_running(**settings: Any) -> Iterator[Any]:
+    """Give Ray as it runs in this process, or start it and stop it at the end.
+
+    Parameters
+    ----------
+    **settings
+        Further arguments of `ray.init`, if it is called.
+    """
     ray = import_ray()
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     if ray.is_initialized():
@@ -206,7 +213,7 @@ def _ray_running() -> Iterator[Any]:
         return
     # A cluster that is started here sends no usage reports.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING, **settings)
     try:
         yield ray
     finally:
