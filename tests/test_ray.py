@@ -237,6 +237,6 @@ class TestRefusals:
     ) -> None:
         branching = CommandLine(monkeypatch, capfd)
         both = branching("score", rows, "-o", "x", "--engine", "ray", "--endpoint", "http://127.0.0.1:1")
-        assert (both.code, "give one" in both.stderr) == (2, True)
+        assert (both.code, "leave one out" in both.stderr) == (2, True)
         idle = branching("score", rows, "-o", "x.jsonl", "--workers", "2")
         assert (idle.code, "for --engine ray" in idle.stderr) == (2, True)
