@@ -8,13 +8,12 @@ from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from classifier.errors import OptionError, RowError
+from classifier.ranking import best_of, branch_rate_weights, order_by_branch_rate
 from classifier.scored_rows import (
     GroupOf,
     LengthBand,
@@ -33,7 +32,6 @@ from classifier.selection_report import (
     SelectionTally,
     plan_keep_fractions,
     rate_at_fraction,
-    rates_array,
 )
 
 __all__ = [
@@ -50,6 +48,7 @@ __all__ = [
     "branch_rate_weights",
     "order_by_branch_rate",
     "plan_keep_fractions",
+    "report_selection",
 ]
 
 ON_ERROR: Final = ("keep", "drop", "fail")
@@ -81,6 +80,7 @@ class RowFilter(ABC):
         length: LengthOf | None = None,
         by: GroupOf | None = None,
         borderline: int = 10,
+        order_by: Literal["branch_rate"] | None = None,
     ) -> tuple[list[int], SelectionReport]:
         """Filter rows and report what was dropped.
 
@@ -94,20 +94,32 @@ class RowFilter(ABC):
             A column, or a function of a row, whose values are counted apart in the report.
         borderline
             How many of the rows closest to the cut the report lists.
+        order_by
+            "branch_rate" gives the kept rows as a curriculum, those that branch least first, equal rates in
+            their order and rows without a rate last; None in the order of the rows.
 
         Returns
         -------
         list of int
-            The numbers, from 0, of the rows to keep.
+            The numbers, from 0, of the rows to keep; `Dataset.select` takes them.
         SelectionReport
             What was kept and dropped.
+
+        Raises
+        ------
+        OptionError
+            If `order_by` is unknown, or a column is missing.
         """
+        if order_by not in (None, "branch_rate"):
+            raise OptionError(f"order_by is {order_by!r}; expected 'branch_rate' or None")
         tally = SelectionTally(borderline=borderline, grouped=by is not None)
-        kept = []
+        kept: list[int] = []
+        rates: list[float | None] = []
         for number, row in enumerate(rows):
             keeps = self(row)
             if keeps:
                 kept.append(number)
+                rates.append(branch_rate(row))
             tally.add(
                 branch_rate(row),
                 keeps,
@@ -115,6 +127,8 @@ class RowFilter(ABC):
                 length=None if length is None else length_of(row, length),
                 max_rate=self.cut_of(row),
             )
+        if order_by is not None:
+            kept = [kept[place] for place in order_by_branch_rate(rates)]
         return kept, tally.report()
 
     def __and__(self, other: "RowFilter") -> "AllOf":
@@ -307,104 +321,39 @@ class CountFilter(RowFilter):
         return _keep_unscored(row, self.on_error) if count is None else count <= self.max_count
 
 
-def best_of(
-    rows: Iterable[Row], *, problem: GroupOf = "problem", correct: GroupOf | None = "correct", count: int = 1
-) -> list[int]:
-    """Choose the least-branching correct traces of each problem.
-
-    Of equal rates the earlier row is chosen. Rows without a rate are never chosen, so a problem none of
-    whose traces is correct and scored is left out.
+def report_selection(
+    rows: Iterable[Row],
+    kept: Iterable[int],
+    *,
+    length: LengthOf | None = None,
+    by: GroupOf | None = None,
+) -> SelectionReport:
+    """Report on rows that were chosen by number, as `best_of` chooses them.
 
     Parameters
     ----------
     rows
         Scored rows, or a data set that yields them.
-    problem
-        A column, or a function of a row, that is equal for the traces of one problem.
-    correct
-        A column, or a function of a row, that is true where the trace is correct; None if all may be chosen.
-    count
-        How many traces of a problem to choose, at most.
+    kept
+        The numbers, from 0, of the rows that are kept.
+    length, by
+        As for `RowFilter.select`.
 
     Returns
     -------
-    list of int
-        The numbers, from 0, of the rows to keep, ascending; `Dataset.select` takes them.
-
-    Raises
-    ------
-    OptionError
-        If a column is missing or `count` is below 1.
+    SelectionReport
+        What was kept and dropped; no rate decided alone, so there are no borderline rows.
     """
-    if count < 1:
-        raise OptionError(f"count is {count!r}; give how many traces of a problem to keep, 1 or more")
-    candidates: dict[Hashable, list[tuple[float, int]]] = {}
-    for number, row in enumerate(only_columns(rows, ("branch_rate", problem, correct))):
-        rate = branch_rate(row)
-        if rate is not None and (correct is None or group_of(row, correct)):
-            candidates.setdefault(group_of(row, problem), []).append((rate, number))
-    return sorted(number for group in candidates.values() for _, number in sorted(group)[:count])
-
-
-def order_by_branch_rate(
-    rates: Sequence[float | None] | npt.NDArray[np.float64], *, descending: bool = False
-) -> npt.NDArray[np.int64]:
-    """Order rows by branch rate, as a curriculum.
-
-    Parameters
-    ----------
-    rates
-        The rows' branch rates; None or NaN for a row without one.
-    descending
-        Whether the most-branching come first.
-
-    Returns
-    -------
-    numpy.ndarray of int64
-        The numbers of the rows in the new order; `Dataset.select` takes them. Equal rates stay in their
-        order, and rows without a rate come last.
-    """
-    values = rates_array(rates)
-    return np.argsort(-values if descending else values, kind="stable").astype(np.int64)
-
-
-def branch_rate_weights(
-    rates: Sequence[float | None] | npt.NDArray[np.float64], *, strength: float = 1.0
-) -> npt.NDArray[np.float64]:
-    """Weigh rows by branch rate, to sample or train less on those that branch instead of dropping them.
-
-    A row's weight is `exp(-strength * z)`, where z is how many standard deviations its rate lies above the
-    mean; the weights of the scored rows are scaled to a mean of 1, and rows without a rate weigh 1.
-
-    Parameters
-    ----------
-    rates
-        The rows' branch rates; None or NaN for a row without one.
-    strength
-        0 weighs all rows alike; the larger, the less weight on rows that branch.
-
-    Returns
-    -------
-    numpy.ndarray of float64
-        One weight a row.
-
-    Raises
-    ------
-    OptionError
-        If `strength` is negative or not finite.
-    """
-    if not 0 <= strength < inf:
-        raise OptionError(f"strength is {strength!r}; give a number of 0 or more")
-    values = rates_array(rates)
-    weights = np.ones(len(values))
-    scored = ~np.isnan(values)
-    if scored.any():
-        known = values[scored]
-        spread = float(known.std())
-        # Counted from the lowest rate, which the scaling takes out again, so that no exponent overflows.
-        raw = np.exp(-strength * (known - known.min()) / spread) if spread else np.ones(len(known))
-        weights[scored] = raw / raw.mean()
-    return weights
+    tally = SelectionTally(grouped=by is not None)
+    chosen = set(kept)
+    for number, row in enumerate(rows):
+        tally.add(
+            branch_rate(row),
+            number in chosen,
+            group=None if by is None else group_of(row, by),
+            length=None if length is None else length_of(row, length),
+        )
+    return tally.report()
 
 
 def _keep_unscored(row: Row, on_error: str) -> bool:

@@ -22,6 +22,7 @@ from classifier.selection import (
     branch_rate_weights,
     order_by_branch_rate,
     plan_keep_fractions,
+    report_selection,
 )
 
 
@@ -367,6 +368,17 @@ class TestBestOf:
         assert best_of(self.rows, correct=None) == [1, 3]
         assert best_of(self.rows, correct=lambda row: not row["correct"]) == [1, 3]
 
+    def test_a_filter_may_narrow_the_choice(self) -> None:
+        assert best_of(self.rows, keeps=BranchFilter(0.1)) == []
+        assert best_of(self.rows, correct=None, keeps=BranchFilter(0.15)) == [1]
+
+    def test_is_reported_like_a_filter(self) -> None:
+        report = report_selection(self.rows, best_of(self.rows), by="problem", length=lambda _: 2)
+        assert (report.rows, report.kept, report.dropped, report.errors) == (6, 1, 5, 1)
+        assert {group: counts.dropped for group, counts in report.groups.items()} == {"p": 3, "q": 1, "r": 1}
+        assert report.length_kept == 2
+        assert report.borderline == ()
+
     def test_of_equal_rates_the_first_is_chosen(self) -> None:
         assert best_of(scored([0.2, 0.1, 0.1], problem="ppp"), correct=None) == [1]
 
@@ -384,6 +396,13 @@ class TestOrderAndWeights:
         rates = [0.5, None, 0.1, 0.5, 0.3]
         assert order_by_branch_rate(rates).tolist() == [2, 4, 0, 3, 1]
         assert order_by_branch_rate(rates, descending=True).tolist() == [0, 3, 4, 2, 1]
+
+    def test_a_selection_may_come_as_a_curriculum(self) -> None:
+        rows = scored([0.4, None, 0.1, 0.9, 0.1])
+        assert BranchFilter(0.5).select(rows, order_by="branch_rate")[0] == [2, 4, 0, 1]
+        assert BranchFilter(0.5).select(rows)[0] == [0, 1, 2, 4]
+        with pytest.raises(OptionError, match="'length'; expected 'branch_rate'"):
+            BranchFilter(0.5).select(rows, order_by="length")  # type: ignore[arg-type]
 
     def test_weights_fall_with_the_rate_and_average_one(self) -> None:
         weights = branch_rate_weights([0.1, 0.3, None, 0.2])
