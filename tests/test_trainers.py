@@ -1,5 +1,6 @@
 """The examples for trainers, run on tiny data: as a user runs them."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -9,12 +10,23 @@ from typing import Any
 import pytest
 
 from classifier import BranchScorer
-from examples.trainers.weighted_loader import collate, sampled_batches, weighted_loss, with_weights
 from tests.example_traces import BRANCHING, CONVERGING, TRACES
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def weighted_loader() -> Any:
+    """Return the example as a module."""
+    path = ROOT / "examples" / "trainers" / "weighted_loader.py"
+    spec = importlib.util.spec_from_file_location("weighted_loader", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def run(script: str, *arguments: Path | str) -> "subprocess.CompletedProcess[str]":
@@ -43,10 +55,10 @@ class TestWeightedLoader:
         assert BRANCHING[:30] in lines[0]
         assert [line.split()[0] for line in lines[len(TRACES) :]] == ["loss", "loss"]
 
-    def test_a_batch_is_padded_and_its_loss_is_weighted(self) -> None:
-        rows = with_weights([{"trace": CONVERGING}, {"trace": BRANCHING}], "trace")
+    def test_a_batch_is_padded_and_its_loss_is_weighted(self, weighted_loader: Any) -> None:
+        rows = weighted_loader.with_weights([{"trace": CONVERGING}, {"trace": BRANCHING}], "trace")
         assert rows[0]["weight"] > 1 > rows[1]["weight"]
-        batch = collate(
+        batch = weighted_loader.collate(
             rows, "trace", lambda text: list(text.encode())[:5] if text == CONVERGING else [1, 2, 3]
         )
         assert batch["input_ids"].shape == (2, 5)
@@ -57,11 +69,11 @@ class TestWeightedLoader:
             for row, size in enumerate((5, 3))
         ]
         expected = (batch["weight"] * torch.stack(each)).mean()
-        assert weighted_loss(logits, batch).item() == pytest.approx(expected.item(), rel=1e-5)
+        assert weighted_loader.weighted_loss(logits, batch).item() == pytest.approx(expected.item(), rel=1e-5)
 
-    def test_what_weighs_nothing_is_never_drawn(self) -> None:
+    def test_what_weighs_nothing_is_never_drawn(self, weighted_loader: Any) -> None:
         rows = [{"trace": "a", "weight": 1.0}, {"trace": "b", "weight": 0.0}]
-        batches = sampled_batches(rows, "trace", lambda text: [ord(text)], batch_size=1)
+        batches = weighted_loader.sampled_batches(rows, "trace", lambda text: [ord(text)], batch_size=1)
         assert {batch["input_ids"].item() for _ in range(5) for batch in batches} == {ord("a")}
 
 

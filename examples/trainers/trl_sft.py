@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import torch
 import typer
 from datasets import Dataset
-from trl import SFTConfig, SFTTrainer
+from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]  # which trl exports when asked
 
 from classifier import BranchFilter, BranchScorer
 

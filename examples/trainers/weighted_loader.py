@@ -120,7 +120,7 @@ def main(
     for batch in weighted_batches(rows, column, lambda text: list(text.encode()), batch_size=4):
         loss = weighted_loss(model(batch["input_ids"]), batch)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         typer.echo(f"loss {loss.item():.3f}")
 
