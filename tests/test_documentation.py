@@ -16,6 +16,7 @@ from tests.documentation.workshop import set_up
 PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in pages(ROOT)}
 UNRUN = {
     "docs/deploy.md": {"docker": 2},
+    "docs/embedding.md": {"package": 2},
     "docs/errors.md": {"data": 1},
     "docs/precisions.md": {"data": 1},
     "docs/retraining.md": {"time": 1},

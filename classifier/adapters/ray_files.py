@@ -138,9 +138,9 @@ def score_parquet(
         counts = _count(unfinished, sources, RATES in columns)
     return ScoreSummary(
         inputs=[source.name for source in sources],
-        output=output,
+        outputs=[output],
         counts=counts,
-        attempts=[counts.rows],
+        rows_before=0,
         seconds=time.perf_counter() - began,
         provenance=provenance,
         json_text_columns=[],

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import torch
 import typer
 from datasets import Dataset
-from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]  # which trl exports when asked
+from trl import SFTConfig, SFTTrainer
 
 from classifier import BranchFilter, BranchScorer
 
