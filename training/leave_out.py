@@ -19,7 +19,7 @@ from scipy.special import softmax
 from classifier.errors import OptionError
 from training.baselines import DECISION_THRESHOLD, WordList
 from training.calibrate import calibrate
-from training.config import load_config
+from training.config import TrainingConfig, load_config
 from training.corpus import FloatArray, gold_traces, kind_targets
 from training.cue_words import WORD_LISTS
 from training.evaluate import evaluate_probabilities, score_documents
@@ -89,7 +89,7 @@ def leave_out(
         )
     run = prepare_run(data, run_folder, config)
     start = {name: weight.clone() for name, weight in run.model.state_dict().items()}
-    reference = _out_of_fold(run, data, run_folder, config.folds)
+    reference = _out_of_fold(run, run_folder, config)
     calibration = calibrate(
         [reference[one.id] for one in run.trained], [kind_targets(one) for one in run.trained]
     )
@@ -125,9 +125,8 @@ def leave_out(
     return report
 
 
-def _out_of_fold(run: PreparedRun, data: TrainingData, run_folder: Path, folds: int) -> dict[str, FloatArray]:
+def _out_of_fold(run: PreparedRun, run_folder: Path, config: TrainingConfig) -> dict[str, FloatArray]:
     """Return each document's logits by a fold's model that was not trained on it, by identifier."""
-    config = load_config(run_folder / "identity.json")
     found = train_folds(
         run.model, run.trained, run.unlabelled, run.tokenizer, run.layout, config, run_folder
     ).logits
