@@ -13,13 +13,15 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from classifier.errors import OptionError
-from classifier.files import ADDED_COLUMNS, SCORE_COLUMNS, count_rows, find_inputs, plan_output
+from classifier.files import ADDED_COLUMNS, SCORE_COLUMNS, count_rows, find_inputs, plan_output, read_batches
 from classifier.files.inputs import STANDARD_STREAM
 from classifier.files.journal import ScoreJournal, journal_path
 from classifier.files.locks import locked
+from classifier.files.manifest import read_manifest
 from classifier.files.outputs import refuse_existing
 from classifier.files.shards import Shard, Slice, all_shards, divide
 from classifier.files.writers import open_writer
+from classifier.filtering.existing_scores import existing_scores
 from classifier.overlap import read_ahead
 from classifier.progress import Progress
 from classifier.row_stream import (
@@ -36,7 +38,7 @@ from classifier.row_stream import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from classifier.files import InputFile, OutputTarget
+    from classifier.files import InputFile, OutputTarget, RowBatch
     from classifier.files.manifest import Manifest, Provenance
     from classifier.files.outputs import FinishedFile
     from classifier.files.tables import TablePlan
@@ -139,6 +141,7 @@ def score_files(
     options: ScoreOptions | None = None,
     *,
     progress: Progress | None = None,
+    resumed: Callable[[RowBatch, list[dict[str, Any]]], None] = lambda batch, added: None,
 ) -> ScoreSummary:
     """Score the rows of files and write them with the score columns.
 
@@ -155,6 +158,8 @@ def score_files(
         How to score.
     progress
         Is told how far it is.
+    resumed
+        Is called with each batch that was scored before this run was stopped, and with its score columns.
 
     Returns
     -------
@@ -170,7 +175,7 @@ def score_files(
     began = time.perf_counter()
     sources = find_inputs(inputs)
     try:
-        run = _Run(sources, load_scorer, options or ScoreOptions(), progress or Progress())
+        run = _Run(sources, load_scorer, options or ScoreOptions(), progress or Progress(), resumed)
         run.score_all(output)
     finally:
         for source in sources:
@@ -196,7 +201,7 @@ class _Run:
         The inputs.
     load_scorer
         Gives the scorer; loads it the first time.
-    options, progress
+    options, progress, resumed
         As for `score_files`.
     """
 
@@ -206,6 +211,7 @@ class _Run:
         load_scorer: Callable[[], LoadedScorer],
         options: ScoreOptions,
         progress: Progress,
+        resumed: Callable[[RowBatch, list[dict[str, Any]]], None],
     ) -> None:
         self.counts = RowCounts()
         self.rows_before = 0
@@ -214,6 +220,7 @@ class _Run:
         self._load_scorer = load_scorer
         self._options = options
         self._progress = progress
+        self._resumed = resumed
 
     @functools.cached_property
     def scorer(self) -> LoadedScorer:
@@ -235,6 +242,8 @@ class _Run:
         self.targets = [plan_output(name, overwrite=True, inputs=self._sources) for name in names]
         with locked(*self.targets), self._journals() as journals:
             if not self._options.overwrite:
+                if any(journal.all_in_place for journal in journals) and self._are_in_place():
+                    return
                 _refuse_finished(self.targets, journals)
             if not self._options.overwrite_columns:
                 refuse_scored_tables(self._sources)
@@ -245,6 +254,37 @@ class _Run:
             for at, (target, journal, part) in enumerate(zip(self.targets, journals, parts, strict=True)):
                 journal.begin(self.scorer.provenance, overwrite=self._options.overwrite)
                 self._score(target, journal, part, shards[at] if shards else None)
+
+    def _are_in_place(self) -> bool:
+        """Count what this very run has written, where it was stopped after its last output was complete."""
+        manifests = [read_manifest(target.path) for target in self.targets if target.path is not None]
+        if not all(
+            manifest is not None
+            and manifest.items() >= self._description.items()
+            and target.path is not None
+            and target.path.exists()
+            and target.path.stat().st_size == manifest["bytes"]
+            for target, manifest in zip(self.targets, manifests, strict=True)
+        ):
+            return False
+        for source in find_inputs([str(target.path) for target in self.targets]):
+            for batch in read_batches(source):
+                added = existing_scores(batch, range(len(batch.rows)))
+                self.counts.add(batch, added)
+                self._resumed(batch, added)
+        self.counts.blank_lines = sum(manifest["blank_lines"] for manifest in manifests if manifest)
+        self.rows_before = self.counts.rows
+        return True
+
+    @property
+    def _description(self) -> Manifest:
+        """Return what the manifests of all outputs say alike."""
+        return {
+            "inputs": [source.name for source in self._sources],
+            "explode": self._options.rows.explode,
+            "limit": self._options.rows.limit,
+            "provenance": self.scorer.provenance,
+        }
 
     def _divide(self, shards: Sequence[Shard]) -> list[Sequence[Slice]]:
         for source in self._sources:
@@ -268,12 +308,9 @@ class _Run:
                 "scored": counts.scored,
                 "errors": sum(counts.errors.values()),
                 "blank_lines": counts.blank_lines,
-                "inputs": [source.name for source in self._sources],
-                "explode": options.rows.explode,
-                "limit": options.rows.limit,
                 "shard": None if shard is None else asdict(shard),
                 "attempts": [{"rows_scored": rows} for rows in journal.attempts],
-                "provenance": self.scorer.provenance,
+                **self._description,
             }
 
         self._progress.start("Scoring", [source for source, _, _ in part])
@@ -287,6 +324,7 @@ class _Run:
                     journal.keep(batch, added)
                 else:
                     self.rows_before += len(added)
+                    self._resumed(batch, added)
                 behind.put((writer, batch, added))
                 counts.add(batch, added)
                 self._progress.advance(batch, self.counts.add(batch, added))
@@ -313,8 +351,10 @@ class _Run:
             elif rows:
                 error.add_note(f"{rows:,} rows are scored; the same command goes on from there")
             raise
-        # All together at the end: until then a finished shard is known by its journal.
-        for journal in journals:
+        # All together at the end: until then a finished shard is known by its journal. The first goes last,
+        # as it says that shards without a journal are finished too.
+        journals[0].note_all_in_place()
+        for journal in reversed(journals):
             journal.close(remove=True)
 
 

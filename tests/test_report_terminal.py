@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from classifier.report.samples import sample_of
 from classifier.report.terminal import coloured_trace
 from classifier.row_stream import RowOptions
 from tests.cli_runner import CommandLine
-from tests.fake_scorer import read_lines, write_lines
+from tests.fake_scorer import FakeRowScorer, loader, read_lines, write_lines
 from tests.scored_files import failed_row, plain_row, scored_row, write_parquet, write_scored_lines
 
 
@@ -152,6 +153,31 @@ def test_an_output_does_not_depend_on_showing(branching: CommandLine, tmp_path: 
     assert (tmp_path / "plain.parquet").read_bytes() == (tmp_path / "shown.parquet").read_bytes()
     branching("score", source, "-o", tmp_path / "steps.jsonl", "--show", "--steps")
     assert all(len(row["branch_steps"]) == 1 for row in read_lines(tmp_path / "steps.jsonl"))
+
+
+@pytest.mark.parametrize("steps", [[], ["--steps"]])
+def test_a_run_that_goes_on_shows_what_was_scored_before(
+    branching: CommandLine, tmp_path: Path, steps: list[str]
+) -> None:
+    source = write_lines(tmp_path / "in.jsonl", [{"trace": f"Step {n}."} for n in range(600)])
+    whole = branching("score", source, "-o", tmp_path / "whole.jsonl", "--show", *steps)
+    usual = branching.load
+    stopped: list[int] = []
+
+    class Stopping(FakeRowScorer):
+        def score_rows(self, rows: Sequence[object]) -> list[dict[str, Any]]:
+            if stopped:
+                raise KeyboardInterrupt
+            stopped.append(len(rows))
+            return super().score_rows(rows)
+
+    branching.load = lambda options: loader(Stopping(steps=options["steps"]))()
+    assert branching("score", source, "-o", tmp_path / "out.jsonl", "--show", *steps).code == 130
+    assert stopped == [256]
+    branching.load = usual
+    again = branching("score", source, "-o", tmp_path / "out.jsonl", "--show", *steps)
+    assert "256 rows were scored before" in again.stderr
+    assert again.stdout == whole.stdout
 
 
 def test_what_cannot_be_shown(branching: CommandLine, tmp_path: Path) -> None:

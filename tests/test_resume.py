@@ -263,6 +263,64 @@ def test_a_kill_at_every_step_on_the_disk(tmp_path: Path, source: Path, ending: 
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_kill_between_the_first_and_the_last_of_several_outputs(tmp_path: Path, source: Path) -> None:
+    output, whole = tmp_path / "out.jsonl", tmp_path / "whole.jsonl"
+    score([source], whole, rows=BATCHES_OF_FIVE)
+    options: dict[str, Any] = {"rows": RowOptions(limits=BatchLimits(rows=25)), "shards": 3}
+    shards = [tmp_path / f"out-{number:05}-of-00003.jsonl" for number in (1, 2, 3)]
+
+    def start(number: int) -> None:
+        killed_at(number)
+        score([source], output, **options)
+
+    only_journals_left = 0
+    for _ in children(start):
+        left = [journal_of(shard).exists() for shard in shards]
+        in_place = all(shard.exists() for shard in shards)
+        if any(left) or not in_place:
+            only_journals_left += in_place and not all(left)
+            summary = score([source], output, **options)
+            assert summary.counts.rows == summary.counts.scored == 50
+        assert b"".join(shard.read_bytes() for shard in shards) == whole.read_bytes()
+        assert not [
+            name for name in names_in(tmp_path) if name.startswith(".") and not name.endswith(".lock")
+        ]
+        for path in tmp_path.glob("*out-*"):
+            path.unlink()
+    assert only_journals_left >= 2
+
+
+def test_outputs_in_place_are_not_another_run_s(tmp_path: Path, source: Path) -> None:
+    options: dict[str, Any] = {"rows": BATCHES_OF_FIVE, "shards": 2}
+    first, second = (tmp_path / f"out-0000{number}-of-00002.jsonl" for number in (1, 2))
+    unlink = Path.unlink
+
+    def stopping(path: Path, missing_ok: bool = False) -> None:
+        if path == journal_of(first):
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            score([source], tmp_path / "out.jsonl", **options)
+    assert journal_of(first).exists()
+    assert not journal_of(second).exists()
+    journal = journal_of(first).read_bytes()
+    others = write_lines(tmp_path / "others.jsonl", [{"trace": f"Other {n}."} for n in range(50)])
+    with pytest.raises(OutputFileError, match=r"out-00002-of-00002\.jsonl exists"):
+        score([others], tmp_path / "out.jsonl", **options)
+    with pytest.raises(OutputFileError, match=r"out-00002-of-00002\.jsonl exists"):
+        score_files(
+            [str(source)], str(tmp_path / "out.jsonl"), loader(sha256="b" * 64), ScoreOptions(**options)
+        )
+    assert journal_of(first).read_bytes() == journal
+    summary = score([source], tmp_path / "out.jsonl", **options)
+    assert (summary.rows_before, summary.counts.rows) == (50, 50)
+    assert not journal_of(first).exists()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_kills_at_random_moments(tmp_path: Path) -> None:
     points = list(kill_points(tmp_path, rows=1_000, kills=10, seed=1))
     assert len(points) == 10

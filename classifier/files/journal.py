@@ -50,6 +50,8 @@ class ScoreJournal:
         For each attempt, this one the last, the rows that it gave to the scorer.
     finished
         The output that an earlier attempt completed, though it was stopped before its end.
+    all_in_place
+        Whether an earlier attempt completed every output of its run, and only its journals were left over.
     rows
         Rows whose scores are kept here.
     begun
@@ -59,6 +61,7 @@ class ScoreJournal:
     def __init__(self, path: Path | None) -> None:
         self.attempts: list[int] = []
         self.finished: FinishedFile | None = None
+        self.all_in_place = False
         self.rows = 0
         self.begun = False
         self._path = path
@@ -159,12 +162,16 @@ class ScoreJournal:
         """Note that the output is complete and about to be put in its place."""
         self._append({"finished": finished.to_dict()}, sync=True)
 
+    def note_all_in_place(self) -> None:
+        """Note that every output of the run is in its place, so that its journals can go one by one."""
+        self._append({"all_in_place": True}, sync=True)
+
     def close(self, *, remove: bool) -> None:
         """Close the journal; it is removed if it is of no more use, or of none yet."""
         if self._file is not None:
             self._file.close()
-            if self._path is not None and (remove or not self.rows):
-                self._path.unlink(missing_ok=True)
+        if self._path is not None and (remove or (self._file is not None and not self.rows)):
+            self._path.unlink(missing_ok=True)
 
     def _survey(self, path: Path) -> None:
         for record, _, self._end in _records(path):
@@ -178,6 +185,8 @@ class ScoreJournal:
                 self.rows += len(record["scores"])
             elif "finished" in record:
                 self.finished = FinishedFile(**record["finished"])
+            elif "all_in_place" in record:
+                self.all_in_place = True
 
     def _batches(self) -> Iterator[tuple[dict[str, Any], int]]:
         assert self._path is not None  # noqa: S101 - only called where there is a journal

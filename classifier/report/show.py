@@ -14,7 +14,7 @@ from classifier.batch import ScoreOptions, score_files
 from classifier.columns import STEPS
 from classifier.console import print_row_notes, print_score_summary
 from classifier.errors import OptionError
-from classifier.files import find_inputs
+from classifier.files import ADDED_COLUMNS, find_inputs
 from classifier.files.inputs import STANDARD_STREAM
 from classifier.kinds import KINDS
 from classifier.overlap import read_ahead
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from classifier.files import RowBatch
     from classifier.row_stream import ScoresRows
 
 _SHOWN_ROWS: Final = 10
@@ -82,13 +83,20 @@ class ShowingRows:
         """Score rows."""
         assert self._scorer is not None  # noqa: S101 - rows are scored by what `around` has loaded
         added = self._scorer.score_rows(rows)
-        for row, columns in zip(rows, added, strict=True):
-            self._rows += 1
-            if isinstance(row, dict) and columns["branch_rate"] is not None:
-                self._note(row | columns)
+        self._note_all(rows, added)
         if self._steps:
             return added
         return [{name: value for name, value in columns.items() if name != STEPS} for columns in added]
+
+    def resume(self, batch: RowBatch, added: Sequence[dict[str, Any]]) -> None:
+        """Take note of rows that were scored before the run was stopped.
+
+        Parameters
+        ----------
+        batch, added
+            The rows, and their score columns; these may lack the steps.
+        """
+        self._note_all(batch.rows, added)
 
     def show(self, console: Console | None = None) -> None:
         """Print what was scored.
@@ -101,10 +109,9 @@ class ShowingRows:
         if not self._highest:
             return
         console = console or terminal()
-        samples = [
-            (sample_of(f"{-number}", row, self._options), _kind_counts(row))
-            for _, number, row in sorted(self._highest, key=lambda entry: entry[:2], reverse=True)
-        ]
+        highest = sorted(self._highest, key=lambda entry: entry[:2], reverse=True)
+        rows = [(f"{-number}", self._with_steps(row)) for _, number, row in highest]
+        samples = [(sample_of(number, row, self._options), _kind_counts(row)) for number, row in rows]
         if len(self._rates) > 1:
             console.print(histogram_bars(rate_histogram(np.frombuffer(self._rates), bins=10)))
             console.print()
@@ -115,6 +122,19 @@ class ShowingRows:
         if len(self._rates) > 1:
             console.print(f"The trace of row {samples[0][0].place}", style="bold")
         console.print(coloured_trace(samples[0][0]))
+
+    def _note_all(self, rows: Sequence[object], added: Sequence[dict[str, Any]]) -> None:
+        for row, columns in zip(rows, added, strict=True):
+            self._rows += 1
+            if isinstance(row, dict) and columns["branch_rate"] is not None:
+                self._note(row | columns)
+
+    def _with_steps(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return a row with its steps: those scored before a run was stopped may have been kept without."""
+        if STEPS in row or self._scorer is None:
+            return row
+        (columns,) = self._scorer.score_rows([{name: row[name] for name in row if name not in ADDED_COLUMNS}])
+        return row | columns
 
     def _note(self, row: dict[str, Any]) -> None:
         self._rates.append(row["branch_rate"])
@@ -168,7 +188,9 @@ def show_scores(
         if output is None:
             counts = _scored(inputs, rows.around(load), options, progress)
         else:
-            summary = score_files(inputs, output, rows.around(load), options, progress=progress)
+            summary = score_files(
+                inputs, output, rows.around(load), options, progress=progress, resumed=rows.resume
+            )
             counts = summary.counts
     rows.show()
     if output is None:
