@@ -14,8 +14,9 @@ import numpy as np
 
 from classifier.errors import OutputFileError, RowError
 from classifier.kinds import KINDS
-from classifier.scorer import TraceScore, replace_surrogates
+from classifier.scorer import TraceScore
 from classifier.steps import split_steps
+from classifier.surrogates import without_surrogates
 from classifier.version import __version__
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class CachedScorer:
 
     def _score(self, trace: object, kept: bytes) -> TraceScore | RowError:
         probabilities = np.frombuffer(kept, dtype=np.float32).reshape(-1, len(KINDS))
-        spans = split_steps(replace_surrogates(str(trace)))
+        spans = split_steps(without_surrogates(str(trace)))
         return TraceScore(spans, probabilities, self._scorer.threshold)
 
     def _read(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:

@@ -1,6 +1,5 @@
 """Scores traces: the one place where probabilities become a branch rate."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,23 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from classifier.encoder import OnnxEncoder, StepEncoder
-from classifier.errors import EmptyTraceError, LanguageError, ModelError, RowError, TraceTypeError
+from classifier.errors import ModelError, RowError
 from classifier.kinds import BRANCH_KINDS, KINDS
 from classifier.model_folder import ModelFolder, ModelInfo, read_model_folder
-from classifier.spans import Span, with_context
-from classifier.steps import split_steps
+from classifier.spans import Span
+from classifier.trace_preparation import TracePreparer
 from classifier.version import __version__
 from classifier.window_queue import WindowQueue
-from classifier.windows import TokenStream, join_steps, pack_windows
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
     from classifier.columns import RowScorer
 
 FloatArray = npt.NDArray[np.float32]
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _CHARACTERS_AT_A_TIME = 25_000
 """Text that is tokenised in one call: little enough that the model starts on it at once, and is never left
 without windows while the next text is tokenised."""
@@ -133,7 +128,9 @@ class TraceScore:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Started:
+    """A trace whose probabilities are there once the queue has finished."""
+
     spans: list[Span]
     probabilities: FloatArray
 
@@ -271,20 +268,20 @@ class BranchScorer:
             One a trace, in order.
         """
         queue = WindowQueue(self._encoder)
-        prepared: list[_Prepared | RowError] = []
+        started: list[_Started | RowError] = []
         waiting: list[object] = []
         characters = 0
         for trace in traces:
             waiting.append(trace)
             characters += len(trace) if isinstance(trace, str) else 0
             if characters >= _CHARACTERS_AT_A_TIME:
-                prepared.extend(self._start(waiting, queue))
+                started.extend(self._start(waiting, queue))
                 waiting, characters = [], 0
-        prepared.extend(self._start(waiting, queue))
+        started.extend(self._start(waiting, queue))
         queue.finish()
         return [
             one if isinstance(one, RowError) else TraceScore(one.spans, one.probabilities, self.threshold)
-            for one in prepared
+            for one in started
         ]
 
     def score_steps(self, trace: str, spans: Sequence[Span]) -> FloatArray:
@@ -327,12 +324,10 @@ class BranchScorer:
         OptionError
             If the spans do not fit the trace.
         """
-        text = replace_surrogates(trace)
-        pieces, scored = with_context(text, spans)
-        (stream,) = self._tokenise([(text, pieces)])
+        windows = self._preparer.windows_of_spans(trace, spans)
         probabilities = np.empty((len(spans), len(KINDS)), dtype=np.float32)
         queue = WindowQueue(self._encoder)
-        for window in pack_windows(stream, self._folder.layout, np.array(scored, dtype=np.bool_)):
+        for window in windows:
             queue.add(window, probabilities)
         queue.finish()
         return probabilities
@@ -360,61 +355,21 @@ class BranchScorer:
 
         return RowScorer(self, column=column, schema=schema, steps=steps)
 
-    def _start(self, traces: Sequence[object], queue: WindowQueue) -> list["_Prepared | RowError"]:
-        texts: list[tuple[str, list[Span]]] = []
-        outcome: list[_Prepared | RowError | None] = []
-        for trace in traces:
-            try:
-                text = _checked_text(trace)
-            except RowError as error:
-                outcome.append(error)
-            else:
-                texts.append((text, split_steps(text)))
-                outcome.append(None)
-        streams = iter(zip(texts, self._tokenise(texts), strict=True))
-        for index, done in enumerate(outcome):
-            if done is None:
-                (_, spans), stream = next(streams)
-                outcome[index] = self._queue_trace(spans, stream, queue)
-        return [one for one in outcome if one is not None]
-
-    def _queue_trace(
-        self, spans: list[Span], stream: TokenStream, queue: WindowQueue
-    ) -> "_Prepared | RowError":
-        unknown = int((stream.tokens == self._unknown_id).sum())
-        known_or_not = max(1, len(stream.tokens) - len(spans))
-        if unknown > self._folder.unknown_token_limit * known_or_not:
-            return LanguageError(
-                f"{unknown / known_or_not:.0%} of the trace's tokens are unknown to the model, which reads "
-                f"{', '.join(self.card.get('languages', ['en']))}; leave such traces out, "
-                "or train a model for them"
-            )
-        probabilities = np.empty((len(spans), len(KINDS)), dtype=np.float32)
-        for window in pack_windows(stream, self._folder.layout):
-            queue.add(window, probabilities)
-        return _Prepared(spans, probabilities)
-
-    def _tokenise(self, texts: Sequence[tuple[str, Sequence[Span]]]) -> list[TokenStream]:
-        steps = [text[start:end] for text, spans in texts for start, end in spans]
-        encodings = self._tokenizer.encode_batch_fast(steps, add_special_tokens=False)
-        streams = []
-        position = 0
-        for _, spans in texts:
-            after = position + len(spans)
-            streams.append(join_steps([one.ids for one in encodings[position:after]], self._folder.layout))
-            position = after
-        return streams
+    def _start(self, traces: Sequence[object], queue: WindowQueue) -> list["_Started | RowError"]:
+        started: list[_Started | RowError] = []
+        for one in self._preparer.prepare(traces):
+            if isinstance(one, RowError):
+                started.append(one)
+                continue
+            probabilities = np.empty((len(one.spans), len(KINDS)), dtype=np.float32)
+            for window in one.windows:
+                queue.add(window, probabilities)
+            started.append(_Started(one.spans, probabilities))
+        return started
 
     @cached_property
-    def _tokenizer(self) -> "Tokenizer":
-        from tokenizers import Tokenizer
-
-        return Tokenizer.from_file(str(self._folder.tokenizer_file))
-
-    @cached_property
-    def _unknown_id(self) -> int:
-        unknown = self._tokenizer.token_to_id("[UNK]")
-        return -1 if unknown is None else int(unknown)
+    def _preparer(self) -> TracePreparer:
+        return TracePreparer(self._folder)
 
     @cached_property
     def _folder(self) -> ModelFolder:
@@ -460,17 +415,3 @@ def branch_probabilities(kind_probabilities: FloatArray) -> FloatArray:
     """
     total: FloatArray = kind_probabilities[:, 1:].sum(axis=1, dtype=np.float32)
     return total
-
-
-def _checked_text(trace: object) -> str:
-    if not isinstance(trace, str):
-        given = "null" if trace is None else type(trace).__name__
-        raise TraceTypeError(f"the trace is {given}; expected a string")
-    if not trace or trace.isspace():
-        raise EmptyTraceError("the trace is empty or only white space; leave the row out")
-    return replace_surrogates(trace)
-
-
-def replace_surrogates(text: str) -> str:
-    """Return a text as it is scored: U+FFFD stands for each lone surrogate."""
-    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

@@ -40,14 +40,14 @@ def running_browser() -> Iterator[Browser]:
 
 @contextmanager
 def opened_page(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
-    """Open a page, and fail in the end if it has logged an error or asked anyone but its own service.
+    """Open a page, and fail in the end if it has logged an error or asked for anything of anyone else.
 
     Parameters
     ----------
     browser
         Chromium.
     url
-        The service.
+        A service, or a file.
     options
         Of the browser's context: `color_scheme`, `viewport`.
     """
@@ -69,7 +69,12 @@ def opened_page(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
     own = urlsplit(url).netloc
 
     def note(request: Any) -> None:
-        if urlsplit(request.url).scheme not in ("blob", "data") and urlsplit(request.url).netloc != own:
+        asked = urlsplit(request.url)
+        if asked.scheme == "file":
+            foreign = request.url.partition("#")[0] != url
+        else:
+            foreign = asked.scheme not in ("blob", "data") and asked.netloc != own
+        if foreign:
             elsewhere.append(request.url)
 
     page.on("request", note)

@@ -11,7 +11,8 @@ import pytest
 
 from classifier.errors import DependencyError, OptionError, OutputFileError
 from classifier.report import ReportOptions, palette, report_files
-from classifier.report.charts import axis_names, draw, kind_chart
+from classifier.report.charts import kind_chart
+from classifier.report.drawing import axis_names, draw
 from classifier.report.samples import SHOWN_CHARACTERS, STRIP_CELLS, pieces_of, strip_of
 from tests.cli_runner import CommandLine
 from tests.scored_files import failed_row, plain_row, scored_row, write_parquet, write_scored_lines
@@ -80,7 +81,7 @@ def test_page_shows_rows_and_figures(tmp_path: Path) -> None:
     page = page_of(write_parquet(tmp_path / "scored.parquet", [*some_rows(), failed_row("empty: nothing")]))
     assert "Branching in scored.parquet" in page.text
     assert "Scored by fake 1 (fp32, SHA-256 aaaaaaaaaaaa…)." in page.text
-    assert "1 rows without a score" in page.text
+    assert "1 row without a score" in page.text
     assert "branching filter" in page.text
     assert "backtrack 0.92" in page.text
     assert "row-11" in page.text
@@ -156,12 +157,20 @@ def test_comparison_page(tmp_path: Path) -> None:
         tmp_path / "left.parquet", [row | {"problem": at} for at, row in enumerate(some_rows())]
     )
     right = write_parquet(
-        tmp_path / "right.parquet", [row | {"problem": 11 - at} for at, row in enumerate(some_rows())]
+        tmp_path / "right.parquet",
+        [
+            *(row | {"problem": 11 - at} for at, row in enumerate(some_rows())),
+            failed_row("empty: nothing", problem=12),
+        ],
     )
     output = tmp_path / "comparison.html"
     report_files([str(left)], str(output), ReportOptions(pair_by="problem"), compare=str(right))
     page = Page(output)
     assert "On the 12 problems in both" in page.text
+    # Only the right file has a row without a score; its figures stand under their headings all the same.
+    cells = [text for text in page.texts["td"] if text.strip()]
+    assert len(cells) == 2 * (len([one for one in page.of("th") if one.get("scope") == "col"]) - 1)
+    assert cells[:3] == ["12", "–", "0.239"]
     assert "More branching in right.parquet" in page.text
     assert "problem: 11" in page.text
     assert len(page.of("svg")) == 4

@@ -1,7 +1,6 @@
 """Label folders of traces by the labelling functions, and read such labels back."""
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from classifier.files.outputs import NewFile
 from classifier.kinds import KINDS
 from classifier.progress import Progress
 from classifier.steps import split_steps
+from classifier.surrogates import without_surrogates
 from training.label_table import LabelTable, label_table
 from training.soft_labels import FloatArray, VoteWeights, committed_weights
 from training.trace_files import TraceRow, read_trace_rows
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS_A_GROUP: Final = 64
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -296,7 +295,7 @@ def _row(voted: VotedTrace) -> dict[str, Any]:
         "problem_id": voted.problem_id,
         "sha256": voted.sha256,
         # Arrow text is UTF-8, which has no lone surrogates; one code point for one keeps the offsets true.
-        "trace": _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", voted.trace),
+        "trace": without_surrogates(voted.trace),
         "start": [start for start, _ in voted.spans],
         "end": [end for _, end in voted.spans],
         "probabilities": voted.probabilities.tolist(),

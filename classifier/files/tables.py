@@ -16,6 +16,7 @@ from classifier.files.jsonl import dump, members, read_json_batches
 from classifier.files.parquet import parquet_schema
 from classifier.files.rows import ADDED_COLUMNS, RAW_COLUMN, BatchLimits, Row, RowBatch, refuse_scored
 from classifier.files.schema import JsonType, merge_fields
+from classifier.surrogates import without_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from classifier.files.inputs import InputFile
 
 _Metadata = dict[bytes | str, bytes | str]
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89abAB]")
 _CONVERSION_ERRORS: Final = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
@@ -174,7 +174,7 @@ def _storable(row: Row, line: str) -> tuple[dict[str, Any], str | None]:
 
 def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
+        return without_surrogates(value)
     if isinstance(value, list):
         return [_without_surrogates(item) for item in value]
     if isinstance(value, dict):

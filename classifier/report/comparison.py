@@ -57,7 +57,7 @@ class Pairs:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Return the 95 % interval of the mean difference by the normal approximation; None for one pair."""
+        """Return the 95% interval of the mean difference by the normal approximation; None for one pair."""
         count = len(self.keys)
         if count < _FEWEST_FOR_INTERVAL:
             return None

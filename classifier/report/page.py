@@ -15,7 +15,8 @@ from markupsafe import Markup
 
 from classifier.filtering.summary import CHARACTERS_PER_TOKEN
 from classifier.kinds import KINDS
-from classifier.report import charts, palette
+from classifier.report import charts, comparison_charts, palette
+from classifier.report.drawing import Spec, axis_names, draw
 from classifier.report.figures import (
     branch_shares,
     group_figures,
@@ -26,6 +27,7 @@ from classifier.report.figures import (
 from classifier.report.samples import closest_to, least_branching, most_branching, read_samples
 from classifier.report.words import facts, length_verdict, pair_facts, pair_verdict, scored_by, step_figures
 from classifier.selection_report import DEFAULT_FRACTIONS
+from classifier.surrogates import without_surrogates
 from classifier.version import __version__
 
 if TYPE_CHECKING:
@@ -111,29 +113,35 @@ def comparison_page(
     titles = [", ".join(_shown_names(one.names)) for one in both]
     if titles[0] == titles[1]:
         titles = [", ".join(one.names) for one in both]
-    names = charts.axis_names(titles)
+    names = axis_names(titles)
     top = max(float(one.scored.max(initial=0.0)) for one in both)
     drawn = {
-        "pairs": charts.pair_chart(names, *pairs.cells()),
-        "histograms": charts.two_histograms_chart(
+        "pairs": comparison_charts.pair_chart(names, *pairs.cells()),
+        "histograms": comparison_charts.two_histograms_chart(
             names, [rate_histogram(one.scored, bins=20, highest=top) for one in both]
         ),
     }
     steps = [one.steps for one in both if one.steps is not None]
     if len(steps) == len(both):
         drawn["kinds"] = charts.kind_chart(names, np.stack([one.kinds.sum(axis=0) for one in steps]))
-        drawn["positions"] = charts.two_positions_chart(names, steps)
+        drawn["positions"] = comparison_charts.two_positions_chart(names, steps)
+    listed = [dict(facts(one)) for one in both]
+    # A file all of whose rows have a score lacks the figure that counts the others.
+    fact_names = max(map(list, listed), key=len)
     content: dict[str, Any] = {
         "title": f"Branching in {titles[0]} and {titles[1]}",
         "scored_by": scored_by(left[1]),
-        "files": [(title, facts(one)) for title, one in zip(titles, both, strict=True)],
+        "fact_names": fact_names,
+        "files": [
+            (title, [of_one.get(name, "–") for name in fact_names])
+            for title, of_one in zip(titles, listed, strict=True)
+        ],
         "pair_by": left[1].pairs.column if left[1].pairs else "",
         "pair_verdict": pair_verdict(pairs, titles),
         "pair_facts": pair_facts(pairs, titles),
         "charts": _drawn(drawn),
         "samples": _pair_samples(left, right, pairs, titles),
     }
-    content["facts"] = [content["files"][0][1]]
     return _render("comparison.html", content)
 
 
@@ -180,8 +188,8 @@ def _group(aggregate: Aggregate, labels: Labels, plans: list[KeepPlan], number: 
         column=labels.column,
         id=f"dropped-{number}",
         groups=groups,
-        rates=_ours(charts.draw(charts.group_chart(groups))),
-        kinds=_ours(charts.draw(charts.kind_chart([one.name for one in groups], np.stack(kinds))))
+        rates=_ours(draw(charts.group_chart(groups))),
+        kinds=_ours(draw(charts.kind_chart([one.name for one in groups], np.stack(kinds))))
         if kinds
         else None,
     )
@@ -232,8 +240,8 @@ def _pair_samples(
     ]
 
 
-def _drawn(specs: dict[str, charts.Spec]) -> dict[str, Any]:
-    return {name: _ours(charts.draw(spec)) for name, spec in specs.items()}
+def _drawn(specs: dict[str, Spec]) -> dict[str, Any]:
+    return {name: _ours(draw(spec)) for name, spec in specs.items()}
 
 
 def _ours(text: str) -> Markup:
@@ -265,7 +273,7 @@ def _render(template: str, content: dict[str, Any]) -> str:
         characters_per_token=CHARACTERS_PER_TOKEN,
     )
     # JSON lines may hold lone surrogates, which no file in UTF-8 can.
-    return charts.SURROGATE.sub("�", page)
+    return without_surrogates(page)
 
 
 def _content_hash(text: str) -> str:

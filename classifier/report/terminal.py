@@ -132,7 +132,7 @@ def group_table(column: str, groups: Sequence[GroupFigures]) -> RenderableType:
     table = _table()
     table.add_column(Text(column), max_width=_LONGEST_NAME, no_wrap=True, overflow="ellipsis")
     kinds = _SHORT_KINDS if groups and groups[0].kinds is not None else ()
-    for name in ("rows", "mean", "median", "95 %", *(f"{kind} %" for kind in kinds)):
+    for name in ("rows", "mean", "median", "95%", *(f"{kind} %" for kind in kinds)):
         table.add_column(name, justify="right", no_wrap=True)
     for group in groups[:_SHOWN_GROUPS]:
         shares = [] if group.kinds is None else [f"{100 * one:.1f}" for one in branch_shares(group.kinds)[1:]]

@@ -53,7 +53,7 @@ def facts(aggregate: Aggregate) -> Facts:
         listed += [
             ("mean rate", f"{rates.mean():.3f}"),
             ("median rate", f"{np.median(rates):.3f}"),
-            ("95 % are below", f"{np.quantile(rates, 0.95):.3f}"),
+            ("95% are below", f"{np.quantile(rates, 0.95):.3f}"),
             ("steps", f"{steps:,}"),
             ("steps that branch", f"{branching:,} ({branching / steps if steps else 0:.1%})"),
         ]
@@ -108,7 +108,7 @@ def pair_verdict(pairs: Pairs, names: Sequence[str]) -> str:
         return f"{said}."
     low, high = pairs.interval
     sure = "" if low > 0 or high < 0 else ", which may be chance"
-    return f"{said} (95 % interval {low:+.3f} to {high:+.3f}){sure}."
+    return f"{said} (95% interval {low:+.3f} to {high:+.3f}){sure}."
 
 
 def pair_facts(pairs: Pairs, names: Sequence[str]) -> Facts:

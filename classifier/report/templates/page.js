@@ -17,14 +17,14 @@ if (slider) {
   const bars = document.querySelectorAll("#rates svg .mark-rect.role-mark > path");
   const borderline = document.querySelectorAll("[data-keep]");
   const integer = new Intl.NumberFormat("en");
-  const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(1)} %`);
+  const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(1)}%`);
   const show = (id, text) => {
     document.getElementById(id).textContent = text;
   };
   const update = () => {
     const at = 100 - Number(slider.value);
     const plan = plans[at];
-    show("keep-shown", `${slider.value} %`);
+    show("keep-shown", `${slider.value}%`);
     show("max-rate", plan.max_rate.toFixed(4));
     show("kept", integer.format(plan.kept));
     show("dropped", integer.format(plan.dropped));
@@ -32,7 +32,7 @@ if (slider) {
     show("overlap", percent(plan.length_overlap));
     show("keep-option", (Number(slider.value) / 100).toString());
     slider.setAttribute("aria-valuetext", `keep ${slider.value} percent, drop ${plan.dropped} rows`);
-    bars.forEach((bar, index) => bar.classList.toggle("beyond", edges[index] >= plan.max_rate));
+    bars.forEach((bar, index) => bar.classList.toggle("beyond", edges[index] > plan.max_rate));
     for (const [id, dropped] of Object.entries(groups)) show(id, integer.format(dropped[at]));
     const fractions = [...borderline].map((one) => Math.abs(Number(one.dataset.keep) - slider.value / 100));
     const closest = fractions.indexOf(Math.min(...fractions));
