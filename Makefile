@@ -9,7 +9,7 @@ SHELL := bash
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
 BIN := .venv/bin
-DEVELOPMENT := cpu,train,sft,client,report,serve,datatrove,docs,test
+DEVELOPMENT := cpu,train,sft,client,report,remote,serve,datatrove,docs,test
 DEMO := demo-output
 DATA ?= ../shared/data
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from classifier.errors import OptionError
 from classifier.files import ADDED_COLUMNS, SCORE_COLUMNS, count_rows, find_inputs, plan_output, read_batches
-from classifier.files.inputs import STANDARD_STREAM
 from classifier.files.journal import ScoreJournal, journal_path
 from classifier.files.locks import locked
 from classifier.files.manifest import read_manifest
+from classifier.files.names import STANDARD_STREAM
 from classifier.files.outputs import refuse_existing
 from classifier.files.shards import Shard, Slice, all_shards, divide
 from classifier.files.writers import open_writer

@@ -47,8 +47,8 @@ Inputs = Annotated[
     list[str],
     typer.Argument(
         metavar="IN",
-        help="JSONL (also .gz, .zst), JSON or Parquet files, folders or patterns of these, or - for JSON "
-        "lines on standard input.",
+        help="JSONL (also .gz, .zst), JSON, Parquet or Arrow files, folders or patterns of these, URLs such "
+        "as s3://bucket/folder, or - for JSON lines on standard input.",
         show_default=False,
     ),
 ]

@@ -101,7 +101,7 @@ class RowScorer:
             `datasets.Dataset` they are added in place, and nothing is returned.
         """
         if isinstance(batch, pa.Table):
-            from classifier.files.parquet import table_rows
+            from classifier.files.table_inputs import table_rows
 
             return with_score_columns(batch, self.score_arrays(table_rows(batch), batch.schema))
         names = list(batch)

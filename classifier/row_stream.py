@@ -20,8 +20,8 @@ from classifier.traces import read_traces
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from classifier.files.inputs import Format
     from classifier.files.manifest import Manifest, Provenance
+    from classifier.files.names import Format
     from classifier.files.outputs import FinishedFile
     from classifier.files.tables import TablePlan
     from classifier.files.writers import RowWriter
@@ -207,10 +207,10 @@ def refuse_scored_tables(sources: Sequence[InputFile]) -> None:
         If there is one, or one that cannot be read.
     """
     for source in sources:
-        if source.format == "parquet":
-            from classifier.files.parquet import parquet_schema  # JSON needs no pyarrow
+        if source.is_table:
+            from classifier.files.table_inputs import table_schema  # JSON needs no pyarrow
 
-            refuse_scored(parquet_schema(source).names, source.name)
+            refuse_scored(table_schema(source).names, source.name)
 
 
 def make_plan(
@@ -227,7 +227,7 @@ def make_plan(
         return None
     from classifier.files.tables import plan_table  # JSON needs no pyarrow
 
-    progress.start("Reading", [source for source in sources if source.format != "parquet"])
+    progress.start("Reading", [source for source in sources if not source.is_table])
     return plan_table(sources, options.limits, drop=drop, tick=progress.advance)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from classifier.errors import InputFileError
 from classifier.files import SCORE_COLUMNS, InputFile, find_inputs, read_batches
-from classifier.files.inputs import MANIFEST_ENDING, STANDARD_STREAM
 from classifier.files.manifest import Manifest, read_manifest, read_provenance
+from classifier.files.names import MANIFEST_ENDING, STANDARD_STREAM, is_url
 from classifier.files.shards import find_shards
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def verify_output(name: str) -> VerifySummary:
     """
     if name == STANDARD_STREAM:
         raise InputFileError("Standard output has no manifest: name a file")
+    if is_url(name):
+        raise InputFileError(f"{name} is a URL: copy it and its manifest here to check them")
     shards = [] if Path(name).exists() else find_shards(name)
     paths = [path for _, path in shards] or [Path(name)]
     problems: list[str] = []
@@ -107,7 +109,7 @@ def _problems(source: InputFile, path: Path, manifest: Manifest) -> list[str]:
         for key, value in found.items()
         if expected[key] != value
     ]
-    if source.format == "parquet" and read_provenance(source) != manifest.get("provenance"):
+    if source.is_table and read_provenance(source) != manifest.get("provenance"):
         problems.append("the model that its metadata name is not the one of the manifest")
     return problems
 

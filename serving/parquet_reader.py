@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from classifier.errors import InputFileError
 from classifier.files.inputs import InputFile
-from classifier.files.parquet import parquet_schema, read_parquet_batches
 from classifier.files.rows import BatchLimits
+from classifier.files.table_inputs import read_table_batches, table_schema
 from classifier.files.tables import json_rows
 
 _NAME: Final = "the file"
@@ -46,13 +46,13 @@ def read_rows(path: Path, most_rows: int, most_bytes: int) -> Outcome:
     """
     try:
         source = InputFile(_NAME, path, "parquet", None, path.stat().st_size)
-        parquet_schema(source)
+        table_schema(source)
         rows = pq.read_metadata(path).num_rows
         if rows > most_rows:
             sys.stderr.write(str(rows))
             return Outcome.TOO_MANY_ROWS
         written = 0
-        for batch in read_parquet_batches(source, BatchLimits(rows=_ROWS_AT_A_TIME)):
+        for batch in read_table_batches(source, BatchLimits(rows=_ROWS_AT_A_TIME)):
             lines = "".join(f"{line}\n" for line in json_rows(batch)).encode()
             written += len(lines)
             if written > most_bytes:

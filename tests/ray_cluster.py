@@ -12,6 +12,8 @@ RAY_WARNINGS = [
     # Ray 2.60 warns about its own settings when it makes its default ones, and about small inputs.
     pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning:ray"),
     pytest.mark.filterwarnings("ignore:The minimum number of concurrent actors:UserWarning:ray"),
+    # It would rather filter by expressions, which cannot hold a `BranchFilter`.
+    pytest.mark.filterwarnings("ignore:Use 'expr' instead of 'fn':UserWarning:ray"),
 ]
 
 

@@ -112,7 +112,8 @@ def test_a_run_whose_worker_is_killed_gives_the_table_of_the_local_run(inputs: P
     assert summary.counts.rows == 72
     assert summary.counts.errors == {"type": 4}
     assert summary.counts.first_errors[0]["place"] == f"{inputs / '0.parquet'} row 18"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["local.parquet", "scored"]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"local.parquet", "local.parquet.manifest.json", "scored"}, "nothing is left behind"
 
 
 @pytest.mark.usefixtures("cluster")
@@ -237,6 +238,6 @@ class TestRefusals:
     ) -> None:
         branching = CommandLine(monkeypatch, capfd)
         both = branching("score", rows, "-o", "x", "--engine", "ray", "--endpoint", "http://127.0.0.1:1")
-        assert (both.code, "leave one out" in both.stderr) == (2, True)
+        assert (both.code, "leave these out" in both.stderr) == (2, True)
         idle = branching("score", rows, "-o", "x.jsonl", "--workers", "2")
         assert (idle.code, "for --engine ray" in idle.stderr) == (2, True)

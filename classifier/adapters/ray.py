@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from classifier.columns import with_score_columns
 from classifier.errors import DependencyError, ModelError, OptionError
-from classifier.files.parquet import table_rows
+from classifier.files.table_inputs import table_rows
 from classifier.row_stream import scorable
 from classifier.scorer import BranchScorer
 

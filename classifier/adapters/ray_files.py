@@ -152,9 +152,10 @@ def _parquet_inputs(inputs: Sequence[str]) -> list[InputFile]:
     sources = find_inputs(inputs)
     for source in sources:
         if source.format != "parquet" or source.path is None:
+            what = "is no local file" if source.path is None else "is not Parquet"
             raise InputFileError(
-                f"{source.name} is not Parquet, and --engine ray reads only that: score it without --engine "
-                "ray, or convert it first"
+                f"{source.name} {what}, and --engine ray reads only local Parquet files: score it without "
+                "--engine ray, or copy or convert it first"
             )
     return sources
 

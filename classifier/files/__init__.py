@@ -48,12 +48,12 @@ def read_batches(
         If the file cannot be read to its end.
     """
     limits = limits or BatchLimits()
-    if source.format != "parquet":
+    if not source.is_table:
         yield from read_json_batches(source, limits, skip)
         return
-    from classifier.files.parquet import read_parquet_batches  # JSON needs no pyarrow
+    from classifier.files.table_inputs import read_table_batches  # JSON needs no pyarrow
 
-    yield from read_parquet_batches(source, limits, skip)
+    yield from read_table_batches(source, limits, skip)
 
 
 def count_rows(source: InputFile) -> int:
@@ -64,8 +64,8 @@ def count_rows(source: InputFile) -> int:
     InputFileError
         If the file cannot be read to its end.
     """
-    if source.format != "parquet":
+    if not source.is_table:
         return count_json_rows(source)
-    from classifier.files.parquet import count_parquet_rows  # JSON needs no pyarrow
+    from classifier.files.table_inputs import count_table_rows  # JSON needs no pyarrow
 
-    return count_parquet_rows(source)
+    return count_table_rows(source)

@@ -4,40 +4,33 @@ import glob
 import gzip
 import io
 import os
+import re
 import stat
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, BinaryIO, Final, Literal, cast
+from typing import IO, BinaryIO, Final, cast
 
 import zstandard
 
 from classifier.errors import InputFileError
-
-STANDARD_STREAM: Final = "-"
-"""What stands for standard input or output on the command line."""
-
-MANIFEST_ENDING: Final = ".manifest.json"
-"""How the file ends that stands beside an output and says what it holds and which model scored it."""
+from classifier.files.names import (
+    STANDARD_STREAM,
+    TABLE_FORMATS,
+    Format,
+    format_by_name,
+    is_url,
+    traces_below,
+)
 
 READ_ERRORS: Final = (OSError, EOFError, zlib.error, zstandard.ZstdError)
 """What reading a damaged or unreadable stream raises."""
 
-Format = Literal["jsonl", "json", "parquet"]
-
-_ROW_ENDINGS: Final[dict[str, Format]] = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "json",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
-_COMPRESSION_ENDINGS: Final = {".gz": "gzip", ".zst": "zstd"}
 _MAGIC: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PAR1": "parquet"}
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
-_KNOWN: Final = ".jsonl, .ndjson, .json (each also with .gz or .zst) and .parquet"
+_LOCAL_URL: Final = re.compile(r"(file|local)://", re.IGNORECASE)
 _CHUNK: Final = 1 << 18
 
 
@@ -47,9 +40,9 @@ class InputFile:
     Parameters
     ----------
     name
-        What messages call it: the path as it was given, or "standard input".
+        What messages call it: the path as it was given, its URL, or "standard input".
     path
-        Where it is; None for standard input.
+        Where it is; None for standard input and for what is no local file.
     row_format
         How its rows are stored.
     ending_compression
@@ -79,6 +72,31 @@ class InputFile:
         """Whether it can be read only once."""
         return self.size is None
 
+    @property
+    def is_table(self) -> bool:
+        """Whether its rows are Arrow data, and not JSON."""
+        return self.format in TABLE_FORMATS
+
+    @property
+    def identity(self) -> str:
+        """Return what tells it from every other input."""
+        return STANDARD_STREAM if self.path is None else os.path.realpath(self.path)
+
+    def read_beside(self, ending: str) -> bytes | None:
+        """Read the file whose name is this one's with some ending; None where there is none.
+
+        Parameters
+        ----------
+        ending
+            Such as `MANIFEST_ENDING`.
+        """
+        if self.path is None:
+            return None
+        try:
+            return self.path.with_name(self.path.name + ending).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
     def spool(self) -> None:
         """Copy a stream to a temporary file, so that it can be read more than once.
 
@@ -91,7 +109,7 @@ class InputFile:
             return
         spooled = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this object
         try:
-            with self._open_raw() as raw:
+            with self.open_raw() as raw:
                 while chunk := raw.read(_CHUNK):
                     spooled.write(chunk)
             spooled.flush()
@@ -123,12 +141,19 @@ class InputFile:
         InputFileError
             If the content is not what the name promises.
         """
-        with self._open_raw() as raw:
+        with self.open_raw() as raw:
             self._raw = raw
             try:
                 yield _decompressed(raw, self)
             finally:
                 self._raw = None
+
+    def open_raw(self) -> BinaryIO:
+        """Open the bytes as they are stored; reading them may raise any of `READ_ERRORS`."""
+        if self._spooled is not None:
+            os.lseek(self._spooled.fileno(), 0, os.SEEK_SET)
+            return os.fdopen(os.dup(self._spooled.fileno()), "rb")
+        return self._open_place()
 
     def unreadable(self, error: Exception, place: str = "") -> InputFileError:
         """Put an error met while reading into words.
@@ -155,10 +180,7 @@ class InputFile:
             return None
         return min(1.0, self._raw.tell() / self.size) if self.size else 1.0
 
-    def _open_raw(self) -> BinaryIO:
-        if self._spooled is not None:
-            os.lseek(self._spooled.fileno(), 0, os.SEEK_SET)
-            return os.fdopen(os.dup(self._spooled.fileno()), "rb")
+    def _open_place(self) -> BinaryIO:
         if self.path is None:
             # Not sys.stdin.buffer: its lock would be fought over when the interpreter stops while a
             # thread still waits for input.
@@ -167,15 +189,16 @@ class InputFile:
 
 
 def find_inputs(patterns: Sequence[str]) -> list[InputFile]:
-    """Find the files that paths, folders and glob patterns name, in the order given.
+    """Find the files that paths, URLs, folders and glob patterns name, in the order given.
 
-    A folder stands for the .jsonl, .ndjson and .parquet files below it (for its .json files where it
-    has none of those), sorted by path; names that start with a dot or an underscore are left out.
+    A folder stands for the .jsonl, .ndjson and .parquet files below it and for the data that `datasets` has
+    saved there (for its .json files where it has none of those), sorted by path; names that start with a dot
+    or an underscore are left out.
 
     Parameters
     ----------
     patterns
-        Paths, glob patterns, or "-" for standard input.
+        Paths, URLs such as s3://bucket/name, glob patterns of either, or "-" for standard input.
 
     Returns
     -------
@@ -186,6 +209,8 @@ def find_inputs(patterns: Sequence[str]) -> list[InputFile]:
     ------
     InputFileError
         If a path is missing, unreadable, of an unknown ending or named twice, or a folder holds no traces.
+    DependencyError
+        If a URL needs a package that is not installed.
     """
     if not patterns:
         raise InputFileError("No input was given: name files, folders, patterns, or - for standard input")
@@ -193,32 +218,25 @@ def find_inputs(patterns: Sequence[str]) -> list[InputFile]:
     seen: dict[str, str] = {}
     for pattern in patterns:
         for source in _expand(pattern):
-            identity = STANDARD_STREAM if source.path is None else os.path.realpath(source.path)
-            if identity in seen:
+            if source.identity in seen:
                 raise InputFileError(
-                    f"{source.name} is named twice (by {seen[identity]} and by {pattern}), "
+                    f"{source.name} is named twice (by {seen[source.identity]} and by {pattern}), "
                     "so its rows would come out twice: name it once"
                 )
-            seen[identity] = pattern
+            seen[source.identity] = pattern
             found.append(source)
     return found
-
-
-def format_of(name: str) -> tuple[Format, str | None] | None:
-    """Tell the row format and the compression that a file name stands for, or None if it names no format."""
-    suffixes = [suffix.lower() for suffix in Path(name).suffixes]
-    compression = _COMPRESSION_ENDINGS.get(suffixes[-1]) if suffixes else None
-    if compression is not None:
-        suffixes.pop()
-    row_format = _ROW_ENDINGS.get(suffixes[-1]) if suffixes else None
-    if row_format is None or (row_format == "parquet" and compression is not None):
-        return None
-    return row_format, compression
 
 
 def _expand(pattern: str) -> list[InputFile]:
     if pattern == STANDARD_STREAM:
         return [InputFile("standard input", None, "jsonl", None, None)]
+    if is_url(pattern):
+        if local := _LOCAL_URL.match(pattern):
+            raise InputFileError(f"{pattern} is a local file: give its path, {pattern[local.end() :]}")
+        from classifier.files.remote import find_remote  # local files need no fsspec
+
+        return find_remote(pattern)
     path = Path(pattern)
     try:
         mode = path.stat().st_mode
@@ -242,33 +260,19 @@ def _why_missing(pattern: str, error: OSError) -> str:
 
 
 def _in_folder(folder: Path) -> list[InputFile]:
-    found: dict[bool, list[Path]] = {False: [], True: []}
-    for path in sorted(folder.rglob("*")):
-        known = format_of(path.name)
-        hidden = any(part[0] in "._" for part in path.relative_to(folder).parts)
-        if known is None or hidden or path.name.endswith(MANIFEST_ENDING) or not path.is_file():
-            continue
-        found[known[0] == "json"].append(path)
-    chosen = found[False] or found[True]
-    if not chosen:
-        raise InputFileError(f"{folder} holds no traces: it has no file that ends in {_KNOWN}")
-    return [_input_file(path, path.stat().st_mode) for path in chosen]
+    below = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    names = traces_below(str(folder), below, lambda name: (folder / name).read_bytes())
+    return [_input_file(folder / name, (folder / name).stat().st_mode) for name in names]
 
 
 def _input_file(path: Path, mode: int) -> InputFile:
     name = str(path)
     if not stat.S_ISREG(mode):
         return InputFile(name, path, "jsonl", None, None)
-    # A bare .gz or .zst is taken for JSON lines where it is named outright.
-    known = format_of(path.name) or format_of(f"x.jsonl{path.suffix}" if len(path.suffixes) == 1 else "")
-    if known is None:
-        raise InputFileError(
-            f"{name} has an ending that is not known: expected {_KNOWN}. "
-            f"If it holds JSON lines, rename it or pipe it in: branching score - < {name}"
-        )
+    known = format_by_name(name)
     if not os.access(path, os.R_OK):
         raise InputFileError(f"{name} cannot be read: permission denied. Check it with ls -l {name}")
-    return InputFile(name, path, known[0], known[1], path.stat().st_size)
+    return InputFile(name, path, *known, path.stat().st_size)
 
 
 def _decompressed(raw: BinaryIO, source: InputFile) -> BinaryIO:
@@ -276,7 +280,7 @@ def _decompressed(raw: BinaryIO, source: InputFile) -> BinaryIO:
     start = buffered.peek(4)[:4]
     content = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
     expected = source.ending_compression
-    if content == "parquet" and source.format != "parquet":
+    if content == "parquet" and not source.is_table:
         raise InputFileError(
             f"{source.name} holds Parquet, not JSON: give it as a file that ends in .parquet"
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from classifier.errors import InputFileError
-from classifier.files.inputs import MANIFEST_ENDING
+from classifier.files.names import MANIFEST_ENDING
 from classifier.files.outputs import FinishedFile, NewFile, OutputTarget
 
 if TYPE_CHECKING:
@@ -34,8 +34,15 @@ def manifest_path(output: Path) -> Path:
 def read_manifest(output: Path) -> Manifest | None:
     """Read the manifest of an output; None where there is none that can be read."""
     try:
-        found = json.loads(manifest_path(output).read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return _parsed(manifest_path(output).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _parsed(text: bytes | None) -> Manifest | None:
+    try:
+        found = json.loads(text or b"null")
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None
 
@@ -96,15 +103,15 @@ def read_provenance(source: InputFile) -> Provenance | None:
     The manifest of JSON lines counts only while their size is the one it states.
     """
     found: Any = None
-    if source.format == "parquet":
-        from classifier.files.parquet import parquet_schema  # JSON needs no pyarrow
+    if source.is_table:
+        from classifier.files.table_inputs import table_schema  # JSON needs no pyarrow
 
         try:
-            found = json.loads((parquet_schema(source).metadata or {}).get(METADATA_KEY, b"null"))
+            found = json.loads((table_schema(source).metadata or {}).get(METADATA_KEY, b"null"))
         except ValueError:
             return None
-    elif source.path is not None:
-        manifest = read_manifest(source.path) or {}
+    else:
+        manifest = _parsed(source.read_beside(MANIFEST_ENDING)) or {}
         found = manifest.get("provenance") if manifest.get("bytes") == source.size else None
     return found if isinstance(found, dict) and isinstance(found.get("model"), dict) else None
 

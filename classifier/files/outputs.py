@@ -19,7 +19,8 @@ from typing import Any, BinaryIO, Final, cast
 import zstandard
 
 from classifier.errors import OutputFileError
-from classifier.files.inputs import MANIFEST_ENDING, STANDARD_STREAM, Format, InputFile, format_of
+from classifier.files.inputs import InputFile
+from classifier.files.names import MANIFEST_ENDING, STANDARD_STREAM, Format, format_of, is_url
 
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _KNOWN: Final = ".jsonl, .jsonl.gz, .jsonl.zst or .parquet"
@@ -115,6 +116,8 @@ def check_target(target: OutputTarget, *, overwrite: bool, inputs: Sequence[Inpu
     name, path = target.name, target.path
     if path is None:
         return
+    if is_url(name):
+        raise OutputFileError(f"{name} is a URL, and outputs are local files: name one, and copy it there")
     for source in inputs:
         if source.path is not None and os.path.realpath(source.path) == str(path):
             raise OutputFileError(f"{name} is an input as well: give the output another name")

@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from classifier.errors import InputFileError, RowFormatError
 from classifier.files.jsonl import dump, members, read_json_batches
-from classifier.files.parquet import parquet_schema
 from classifier.files.rows import ADDED_COLUMNS, RAW_COLUMN, BatchLimits, Row, RowBatch, refuse_scored
 from classifier.files.schema import JsonType, merge_fields
+from classifier.files.table_inputs import table_schema
 from classifier.surrogates import without_surrogates
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ def plan_table(
     metadata: _Metadata = {}
     replaced_rows = 0
     for source in sources:
-        if source.format == "parquet":
-            schema = parquet_schema(source)
+        if source.is_table:
+            schema = table_schema(source)
             if not drop:
                 refuse_scored(schema.names, source.name)
             groups.append([one for one in schema if one.name not in drop])

@@ -18,10 +18,10 @@ Added = list[dict[str, Any]]
 
 def has_scores(source: InputFile) -> bool | None:
     """Tell by its schema or first row whether an input has scores; None where it has no rows."""
-    if source.format == "parquet":
-        from classifier.files.parquet import parquet_schema  # JSON needs no pyarrow
+    if source.is_table:
+        from classifier.files.table_inputs import table_schema  # JSON needs no pyarrow
 
-        return "branch_rate" in parquet_schema(source).names
+        return "branch_rate" in table_schema(source).names
     with closing(read_batches(source, BatchLimits(rows=8))) as batches:
         for batch in batches:
             for row in batch.rows:

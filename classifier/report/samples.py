@@ -11,7 +11,7 @@ import numpy as np
 
 from classifier.columns import STEPS
 from classifier.files import ADDED_COLUMNS, BatchLimits, read_batches
-from classifier.files.parquet import read_parquet_tables, table_rows
+from classifier.files.table_inputs import read_tables, table_rows
 from classifier.kinds import KINDS
 from classifier.report.scored_files import traces_of
 
@@ -241,8 +241,8 @@ def _rows_at(sources: Sequence[InputFile], numbers: set[int]) -> Iterator[tuple[
 
 def _batches(source: InputFile) -> Iterator[tuple[int, Any, Any]]:
     """Give for each batch its number of rows, a function that names one, and one that takes some."""
-    if source.format == "parquet":
-        for table, numbers, _ in read_parquet_tables(source, _LIMITS):
+    if source.is_table:
+        for table, numbers, _ in read_tables(source, _LIMITS):
             yield (
                 len(table),
                 lambda index, numbers=numbers: f"{source.name} row {numbers[index]}",

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from classifier.columns import COLUMN_TYPES, STEPS
 from classifier.errors import InputFileError, OptionError, RowError, RowFormatError
 from classifier.files import ADDED_COLUMNS, SCORE_COLUMNS, BatchLimits, InputFile, RowBatch, read_batches
-from classifier.files.parquet import read_parquet_tables, table_rows
+from classifier.files.table_inputs import read_tables, table_rows
 from classifier.kinds import KINDS
 from classifier.traces import Trace, read_traces
 
@@ -101,7 +101,7 @@ def read_scored(sources: Sequence[InputFile]) -> Iterator[ScoredBatch]:
         If a file cannot be read, or has scores that scoring never writes.
     """
     for source in sources:
-        batches = _parquet(source) if source.format == "parquet" else _json(source)
+        batches = _parquet(source) if source.is_table else _json(source)
         with closing(batches):
             for batch, columns in batches:
                 if batch.rows:
@@ -117,7 +117,7 @@ def traces_of(row: object, options: RowOptions) -> tuple[Trace, ...]:
 
 
 def _parquet(source: InputFile) -> Batches:
-    for table, numbers, share in read_parquet_tables(source, _LIMITS):
+    for table, numbers, share in read_tables(source, _LIMITS):
         if "branch_rate" not in table.schema.names:
             raise _unscored(source, table.schema.names)
         columns = {name: table.column(name) for name in _COLUMNS if name in table.schema.names}

@@ -15,7 +15,7 @@ from classifier.columns import STEPS
 from classifier.console import print_row_notes, print_score_summary
 from classifier.errors import OptionError
 from classifier.files import ADDED_COLUMNS, find_inputs
-from classifier.files.inputs import STANDARD_STREAM
+from classifier.files.names import STANDARD_STREAM
 from classifier.kinds import KINDS
 from classifier.overlap import read_ahead
 from classifier.progress import Progress, terminal_progress
