@@ -27,6 +27,8 @@ html_show_sourcelink = False
 html_copy_source = False
 
 myst_heading_anchors = 3
+# `make bench` makes some of the pages of measurements.
+suppress_warnings = ["toc.empty_glob"]
 # Names in docstrings stand in single backticks.
 default_role = "code"
 autodoc_member_order = "bysource"

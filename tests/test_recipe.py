@@ -15,11 +15,11 @@ from training.config import TrainingConfig, load_config
 from training.corpus import gold_traces, kind_targets
 from training.export import ParityError, export_model
 from training.finetune import finetune, predict
-from training.folds import fold_of
+from training.folds import fold_of, load_fold, train_folds
 from training.gold import read_gold
 from training.model import StepClassifier, load_encoder, special_layout
 from training.narrow import narrow_encoder
-from training.recipe import TrainingData, is_kept_out, train_model
+from training.recipe import TrainingData, is_kept_out, prepare_run, train_model
 from training.trace_files import read_raw_traces
 
 
@@ -78,6 +78,20 @@ def student(trained: Path, data: TrainingData, config: TrainingConfig) -> Path:
     assert set(record["data"]["teacher"]) == {"model.onnx", "tokenizer.json", "card.json"}
     assert [len(fold) for fold in record["epochs"]] == [20]
     return trained / "student"
+
+
+def test_the_weights_of_a_fold_can_be_had(trained: Path, data: TrainingData, config: TrainingConfig) -> None:
+    config = dataclasses.replace(config, heuristic_characters=4_000)
+    folder = trained / "run"
+    run = prepare_run(data, folder, config)
+    states = []
+    for fold in range(2):
+        load_fold(run.model, fold, folder)
+        states.append({name: weight.clone() for name, weight in run.model.state_dict().items()})
+    train_folds(run.model, run.trained, run.unlabelled, run.tokenizer, run.layout, config, folder)
+    for name, mean in run.model.state_dict().items():
+        torch.testing.assert_close(mean, (states[0][name] + states[1][name]) / 2)
+    assert any(not torch.equal(weight, states[1][name]) for name, weight in states[0].items())
 
 
 @pytest.mark.parametrize("name", ["model", "student"])

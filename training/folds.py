@@ -6,8 +6,10 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
+import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -22,6 +24,8 @@ from training.soft_labels import fit_on_gold
 from training.trace_files import TraceRow
 
 logger = logging.getLogger(__name__)
+
+_ANNOTATED: Final = "annotated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ def train_fold(
     list of EpochRecord
         One an epoch.
     """
-    folder = run_folder / f"fold-{fold + 1}"
+    folder = _fold_folder(run_folder, fold)
     own = dataclasses.replace(config, seed=config.seed + fold)
     trained = [one for one in documents if not config.folds or fold_of(one, config.folds) != fold]
     logger.info("fold %d: %d documents", fold + 1, len(trained))
@@ -134,4 +138,24 @@ def train_fold(
         first_config = dataclasses.replace(own, epochs=1, label_smoothing=0.0)
         epochs += finetune(model, first, tokenizer, layout, first_config, folder / "heuristic")
     annotated = gold_traces(trained, tokenizer, layout)
-    return epochs + finetune(model, annotated, tokenizer, layout, own, folder / "annotated")
+    return epochs + finetune(model, annotated, tokenizer, layout, own, folder / _ANNOTATED)
+
+
+def load_fold(model: StepClassifier, fold: int, run_folder: Path) -> None:
+    """Put the weights of a trained fold into a model.
+
+    Parameters
+    ----------
+    model
+        Of the shape that the fold was trained with.
+    fold
+        The fold, from 0.
+    run_folder
+        As it was given to `train_folds`.
+    """
+    state = torch.load(_fold_folder(run_folder, fold) / _ANNOTATED / "checkpoint.pt", weights_only=True)
+    model.load_state_dict(state["model"])
+
+
+def _fold_folder(run_folder: Path, fold: int) -> Path:
+    return run_folder / f"fold-{fold + 1}"

@@ -24,7 +24,7 @@ from training.corpus import FloatArray, gold_traces, kind_targets
 from training.cue_words import WORD_LISTS
 from training.evaluate import evaluate_probabilities, score_documents
 from training.finetune import finetune, predict
-from training.folds import train_folds
+from training.folds import load_fold, train_folds
 from training.gold import GoldDocument
 from training.recipe import PreparedRun, TrainingData, prepare_run
 
@@ -132,8 +132,7 @@ def _out_of_fold(run: PreparedRun, run_folder: Path, config: TrainingConfig) -> 
     ).logits
     logits = {one.id: each for one, each in zip(run.trained, found, strict=True)}
     # No fold saw these documents: the first one's model stands for all.
-    state = torch.load(run_folder / "fold-1" / "annotated" / "checkpoint.pt", weights_only=True)
-    run.model.load_state_dict(state["model"])
+    load_fold(run.model, 0, run_folder)
     unseen = [*run.kept_out, *run.calibration]
     traces = gold_traces(unseen, run.tokenizer, run.layout)
     logits |= {one.id: each for one, each in zip(unseen, predict(run.model, traces, run.layout), strict=True)}

@@ -80,7 +80,8 @@ def train(
     chosen = load_config(config, overrides)
     stderr = Console(stderr=True)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=stderr)])
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in ("httpx", "onnxscript"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     if threads:
         torch.set_num_threads(threads)
     data = TrainingData(tuple(traces or ()), tuple(gold), tuple(calibration or ()), teacher)

@@ -5,7 +5,6 @@ Run from the repository's root:
     python -m benchmarks.service.cost --seconds 20
 """
 
-import argparse
 import asyncio
 import json
 import random
@@ -26,6 +25,7 @@ from benchmarks.service.load import (
     sender,
     server_processes,
 )
+from benchmarks.service.options import parse_service_options, service_parser
 from classifier import BranchScorer
 from classifier.debug_encoder import DebugEncoder
 from tests.service_process import running_service
@@ -33,21 +33,16 @@ from tests.service_process import running_service
 
 def main() -> None:
     """Measure and print the figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", help="a model folder; the embedded model by default")
+    parser = service_parser(__doc__, clients=16)
     parser.add_argument("--characters", type=int, default=2000, help="of a trace")
     parser.add_argument("--seconds", type=float, default=20, help="of each part")
     parser.add_argument("--per-request", type=int, nargs="*", default=[1, 16], help="traces in a request")
-    parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the service")
-    options = parser.parse_args()
-    settings = dict(one.split("=", 1) for one in options.set)
-    if options.model:
-        settings["model"] = options.model
+    options = parse_service_options(parser)
+    others, settings = options.others, options.settings
     rng = random.Random(7)
-    traces = [make_trace(rng, options.characters) for _ in range(256)]
+    traces = [make_trace(rng, others.characters) for _ in range(256)]
     report: dict[str, Any] = {
-        "characters": options.characters,
+        "characters": others.characters,
         "cores": psutil.cpu_count(),
         "load_average_before": psutil.getloadavg()[0],
         "settings": settings,
@@ -55,21 +50,21 @@ def main() -> None:
     debug = settings.get("encoder") == "debug"
     library = BranchScorer(options.model, encoder=DebugEncoder() if debug else None)
     library.score_batch(traces[:8])
-    report["library"] = measure_library(library, traces, options.seconds)
+    report["library"] = measure_library(library, traces, others.seconds)
     with tempfile.TemporaryDirectory() as folder, running_service(Path(folder), **settings) as service:
         processes = server_processes(service.process.pid)
-        lone = asyncio.run(alone(service.url, traces, options.seconds))
+        lone = asyncio.run(alone(service.url, traces, others.seconds))
         report["alone_ms"] = {"p50": lone.percentile(0.5) * 1000, "p99": lone.percentile(0.99) * 1000}
-        for size in options.per_request:
+        for size in others.per_request:
             groups = [traces[start : start + size] for start in range(0, len(traces), size)]
             expected = [[score.branch_rate for score in library.score_batch(group)] for group in groups]
             report[f"saturated, {size} a request"] = asyncio.run(
-                saturated(service.url, groups, expected, options.clients, options.seconds, processes)
+                saturated(service.url, groups, expected, options.clients, others.seconds, processes)
             )
-        first = report[f"saturated, {options.per_request[0]} a request"]
+        first = report[f"saturated, {others.per_request[0]} a request"]
         half = first["requests_per_second"] / 2
         outcomes = Outcomes()
-        asyncio.run(half_load(service.url, traces, half, options.seconds, outcomes))
+        asyncio.run(half_load(service.url, traces, half, others.seconds, outcomes))
         report["half_load_ms"] = {
             "p50": outcomes.percentile(0.5) * 1000,
             "p99": outcomes.percentile(0.99) * 1000,

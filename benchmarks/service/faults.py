@@ -5,7 +5,6 @@ Run from the repository's root:
     python -m benchmarks.service.faults --kills 3
 """
 
-import argparse
 import asyncio
 import json
 import random
@@ -21,6 +20,7 @@ import httpx
 import psutil
 
 from benchmarks.service.load import Outcome, Outcomes, closed_loop, make_trace, sender
+from benchmarks.service.options import parse_service_options, service_parser
 from classifier import BranchScorer
 from tests.service_process import RunningService, running_service
 
@@ -30,15 +30,10 @@ LONGEST = 120.0
 
 def main() -> None:
     """Measure and print the figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", help="a model folder; the embedded model by default")
-    parser.add_argument("--clients", type=int, default=16)
+    parser = service_parser(__doc__, clients=16)
     parser.add_argument("--kills", type=int, default=3, help="how often the encoder is killed")
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the service")
-    options = parser.parse_args()
-    settings = dict(one.split("=", 1) for one in options.set)
-    if options.model:
-        settings["model"] = options.model
+    options = parse_service_options(parser)
+    others, settings = options.others, options.settings
     rng = random.Random(9)
     requests = [[make_trace(rng, 1000) for _ in range(2)] for _ in range(64)]
     library = BranchScorer(options.model)
@@ -46,7 +41,7 @@ def main() -> None:
     load_average = psutil.getloadavg()[0]
     load = _Load(requests, expected, options.clients)
     with tempfile.TemporaryDirectory() as folder, running_service(Path(folder), **settings) as service:
-        kills = [asyncio.run(_kill(service, load)) for _ in range(options.kills)]
+        kills = [asyncio.run(_kill(service, load)) for _ in range(others.kills)]
         stop = asyncio.run(_stop(service, load))
         stop["exit_code"] = service.process.wait(LONGEST)
     report = {

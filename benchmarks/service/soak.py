@@ -5,7 +5,6 @@ Run from the repository's root:
     python -m benchmarks.service.soak --clients 64 --seconds 300
 """
 
-import argparse
 import asyncio
 import json
 import random
@@ -25,6 +24,7 @@ from benchmarks.service.load import (
     sender,
     server_processes,
 )
+from benchmarks.service.options import parse_service_options, service_parser
 from classifier import BranchScorer
 from tests.service_process import running_service
 
@@ -33,20 +33,15 @@ SAMPLE_SECONDS = 2.0
 
 def main() -> None:
     """Measure and print the figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", help="a model folder; the embedded model by default")
-    parser.add_argument("--clients", type=int, default=64)
+    parser = service_parser(__doc__, clients=64)
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--requests", type=int, default=150, help="different requests, sent over and over")
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the service")
-    options = parser.parse_args()
-    settings = dict(one.split("=", 1) for one in options.set)
-    if options.model:
-        settings["model"] = options.model
+    options = parse_service_options(parser)
+    others, settings = options.others, options.settings
     rng = random.Random(5)
     requests = [
         [make_trace(rng, rng.choice((200, 1000, 2000, 6000))) for _ in range(rng.randint(1, 4))]
-        for _ in range(options.requests)
+        for _ in range(others.requests)
     ]
     library = BranchScorer(options.model)
     expected = [[score.branch_rate for score in library.score_batch(request)] for request in requests]
@@ -55,15 +50,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, running_service(Path(folder), **settings) as service:
         processes = server_processes(service.process.pid)
         memory = asyncio.run(
-            _soak(service.url, requests, expected, options.clients, options.seconds, processes, outcomes)
+            _soak(service.url, requests, expected, options.clients, others.seconds, processes, outcomes)
         )
     minute_one = _around(memory, 60)
-    at_the_end = _around(memory, options.seconds)
+    at_the_end = _around(memory, others.seconds)
     report: dict[str, Any] = {
         "cores": psutil.cpu_count(),
         "load_average_before": load_average,
         "clients": options.clients,
-        "seconds": options.seconds,
+        "seconds": others.seconds,
         "settings": settings,
         "requests": len(outcomes.all),
         "traces": sum(len(requests[number % len(requests)]) for number in range(len(outcomes.all))),
@@ -74,7 +69,7 @@ def main() -> None:
         "megabytes_at_minute_one": minute_one,
         "megabytes_at_the_end": at_the_end,
         "growth": at_the_end / minute_one - 1,
-        "megabytes_every_30_s": [round(_around(memory, at)) for at in range(0, int(options.seconds) + 1, 30)],
+        "megabytes_every_30_s": [round(_around(memory, at)) for at in range(0, int(others.seconds) + 1, 30)],
     }
     json.dump(report, sys.stdout, indent=2)
     sys.stdout.write("\n")
