@@ -27,8 +27,6 @@ html_show_sourcelink = False
 html_copy_source = False
 
 myst_heading_anchors = 3
-# `make bench` makes some of the pages of measurements.
-suppress_warnings = ["toc.empty_glob"]
 # Names in docstrings stand in single backticks.
 default_role = "code"
 autodoc_member_order = "bysource"
@@ -37,6 +35,8 @@ autodoc_typehints_description_target = "documented"
 napoleon_google_docstring = False
 
 COMMANDS_PAGE = "reference/commands"
+MEASURED_PAGES = ("benchmarks", "scale")
+"""Pages that `make bench` writes: the navigation names them, and leaves them out while they are not there."""
 
 # The commands of this very environment, in colours and a width that the page has room for.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -52,6 +52,20 @@ def add_commands(app: Sphinx, page: str, source: list[str]) -> None:
         )
 
 
+def leave_out_absent(app: Sphinx, page: str, source: list[str]) -> None:
+    """Take the pages that were not written yet out of the navigation."""
+    if page == "index":
+        absent = [name for name in MEASURED_PAGES if name not in app.env.found_docs]
+        source[0] = "".join(line for line in source[0].splitlines(True) if line.strip() not in absent)
+
+
+def read_again(app: Sphinx, *_: object) -> list[str]:
+    """Have the navigation read at every build, as a page may have come since the last one."""
+    return ["index"]
+
+
 def setup(app: Sphinx) -> None:
     """Connect this file's steps to the build."""
     app.connect("source-read", add_commands)
+    app.connect("source-read", leave_out_absent)
+    app.connect("env-get-outdated", read_again)

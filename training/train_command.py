@@ -80,7 +80,7 @@ def train(
     chosen = load_config(config, overrides)
     stderr = Console(stderr=True)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=stderr)])
-    for name in ("httpx", "onnxscript"):
+    for name in ("httpx", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if threads:
         torch.set_num_threads(threads)
