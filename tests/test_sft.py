@@ -137,6 +137,25 @@ def test_order_weights_and_policies(model: Path, data: Path, tmp_path: Path) -> 
     assert per_group.manifest["selection"]["groups"]["odd"]["kept"] == 2
 
 
+def test_batches_of_like_length_hold_every_row_and_pad_less(model: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    long_and_short = [{**row, "trace": "So. " * (1 + index % 30)} for index, row in enumerate(sft_rows(60))]
+    data.write_text("".join(json.dumps(row) + "\n" for row in long_and_short))
+
+    def padded(order: str) -> int:
+        chosen = config(model, data, selection={"policy": "all"}, order=order)
+        tokenizer = sft.load_tokenizer(chosen)
+        rows = read_sft_rows(chosen.data, chosen.completion)
+        sft.count_tokens(rows, tokenizer)
+        arguments = sft.trainer_arguments(chosen, tmp_path)
+        trainer = sft.build_trainer(chosen, arguments, tokenizer, select_rows(rows, None, chosen))
+        batches = list(trainer.get_train_dataloader())
+        assert sum(len(batch["input_ids"]) for batch in batches) == len(rows)
+        return sum(batch["input_ids"].numel() for batch in batches)
+
+    assert padded("length_grouped") < 0.9 * padded("shuffled")
+
+
 def test_drawing_by_weight_prefers_rows_that_branch_less(model: Path, data: Path, tmp_path: Path) -> None:
     chosen = config(model, data, selection={"policy": "all"}, weight_strength=3.0)
     tokenizer = sft.load_tokenizer(chosen)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from classifier.errors import OptionError
+from classifier.model_folder import read_model_folder
 from tests.cli_runner import CommandLine
 from tests.service_process import running_service
 from tests.toy_language_model import sft_rows, write_language_model
@@ -19,8 +20,10 @@ from training.sft import run_sft
 from training.sft_config import SftConfig
 from training.study.arms import SourceRow, kept_numbers, three_word_share
 from training.study.config import Arm, load_study_config
-from training.study.run import check_runs, run_study
+from training.study.results import collect_results
+from training.study.run import check_runs, planned_runs, run_study
 from training.study.statistics import accuracy, compare, holm
+from training.study.step_losses import KINDS
 
 
 def source_rows(count: int = 50) -> list[SourceRow]:
@@ -146,6 +149,8 @@ def test_a_study_from_teachers_to_report(finished: Path) -> None:
     for name in ("held_out", "harder", "mean"):
         greedy = arms["divergent"]["benchmarks"][name]["greedy"]
         assert 0 <= greedy["low"] <= greedy["value"] <= greedy["high"] <= 1
+    record = json.loads((finished / "arms" / "random" / "seed-1" / "result.json").read_text())
+    assert 0 < record["sft"]["cpu_seconds"] < record["cpu_seconds"]
     report = (finished / "report.md").read_text()
     assert "All 4 runs are finished." in report
     assert "| convergent − divergent |" in report
@@ -169,6 +174,64 @@ def test_a_stopped_study_goes_on(finished: Path, monkeypatch: pytest.MonkeyPatch
     assert (finished / "results.json").read_text() == before
     with pytest.raises(OptionError, match="holds a study with other settings"):
         run_study(load_study_config("tiny"), finished)
+
+
+def test_a_study_scores_to_its_end_with_the_model_it_began_with(finished: Path) -> None:
+    frozen = read_model_folder(finished / "classifier").info
+    assert frozen == read_model_folder().info
+    results = json.loads((finished / "results.json").read_text())
+    assert results["classifier"] == [frozen.sha256]
+    assert results["prepared"]["classifier"] == {"name": frozen.name, "sha256": frozen.sha256}
+    marker = finished / "classifier" / "of-before"
+    marker.touch()
+    run_study(tiny(), finished)
+    assert marker.exists()
+
+
+def test_the_sweep_may_have_fewer_seeds_and_is_drawn_on_those_it_has() -> None:
+    config = load_study_config("tiny", ["seeds=[1,2]", "sweep_seeds=[2]"])
+    runs = planned_runs(config, Path("study"))
+    assert len(runs) == 7 * 2 + 1
+    assert [run.seed for run in runs if run.arm.name == "branch_rate_0.5"] == [2]
+    records = [
+        {
+            "arm": run.arm.name,
+            "kind": run.arm.kind,
+            "keep": run.arm.keep,
+            "seed": run.seed,
+            "rows": 1,
+            "model": {"sha256": "0"},
+            "sft": {
+                "tokens_an_epoch": 1,
+                "seconds": 1.0,
+                "cpu_seconds": 1.0,
+                "steps": 1,
+                "mean_loss": 1.0,
+                "loss": [],
+            },
+            "cpu_seconds": 2.0,
+            "load_average": 1.0,
+            "loss": {"trained": {kind: {"tokens": 1, "mean": 1.0} for kind in ("all", *KINDS)}},
+            "benchmarks": {
+                "held_out": {
+                    "greedy": [float(run.seed == 2), 1.0],
+                    "sampled": None,
+                    "tokens": 1.0,
+                    "finished": 1.0,
+                    "branch_rate": 0.0,
+                }
+            },
+        }
+        for run in runs
+    ]
+    results = collect_results(config, {}, records)
+    assert results["planned"] == results["finished"] == 15
+    assert results["sweep"]["seeds"] == [2]
+    points = {point["keep"]: point["value"] for point in results["sweep"]["points"]}
+    assert points == {0.5: 1.0, 0.8: 1.0, 1.0: 1.0}
+    assert results["arms"]["divergent"]["benchmarks"]["held_out"]["greedy"]["value"] == 0.75
+    with pytest.raises(OptionError, match="sweep_seeds must be some of seeds"):
+        load_study_config("tiny", ["sweep_seeds=[5]"])
 
 
 def test_sources_must_be_paired(tmp_path: Path) -> None:

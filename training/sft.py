@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import datasets
 import torch
@@ -41,6 +41,9 @@ from training.sft_scores import Scorer, open_scorer, scored_columns
 from training.sft_selection import Selected, select_rows
 
 logger = logging.getLogger(__name__)
+
+SAMPLING: Final = {"shuffled": "random", "length_grouped": "group_by_length"}
+"""The trainer's name of each order that it makes itself; any other is the order of the rows given to it."""
 
 
 def run_sft(config: SftConfig, folder: Path, scorer: Scorer | None = None) -> dict[str, Any]:
@@ -99,9 +102,9 @@ def run_sft(config: SftConfig, folder: Path, scorer: Scorer | None = None) -> di
             f"prompt alone fills max_length={config.max_length} tokens; raise max_length or drop them"
         )
     checkpoint = get_last_checkpoint(str(folder / "checkpoints"))
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     _train(trainer, checkpoint)
-    seconds = time.perf_counter() - started
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     trainer.save_model(str(folder / "model"))
     losses = [entry for entry in trainer.state.log_history if "loss" in entry]
     write_rows(folder / "loss.jsonl", losses)
@@ -117,6 +120,7 @@ def run_sft(config: SftConfig, folder: Path, scorer: Scorer | None = None) -> di
         "tokens_an_epoch": len(labels),
         "completion_tokens_an_epoch": sum(label != -100 for label in labels),
         "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
         "mean_loss": sum(float(entry["loss"]) for entry in losses) / len(losses) if losses else None,
         "loss": [{"step": entry["step"], "loss": float(entry["loss"])} for entry in losses],
     }
@@ -182,7 +186,7 @@ def trainer_arguments(config: SftConfig, folder: Path) -> SFTConfig:
         "save_total_limit": 1,
         "logging_steps": 10,
         "dataloader_pin_memory": torch.cuda.is_available(),
-        "train_sampling_strategy": "random" if config.order == "shuffled" else "sequential",
+        "train_sampling_strategy": SAMPLING.get(config.order, "sequential"),
     }
     given = {name: value for name, value in config.trainer.items() if name != "chat_template_path"}
     reserved = {"output_dir", "max_length", "completion_only_loss", "train_sampling_strategy", "packing"}

@@ -62,7 +62,8 @@ class SftConfig(Settings):
     selection
         Which rows to train on.
     order
-        `shuffled`, or a curriculum by branch rate.
+        `shuffled`; `length_grouped`, shuffled into batches of rows of like length, which pads less; or a
+        curriculum by branch rate.
     weight_strength
         Above 0, rows are drawn more rarely the more they branch, instead of each once an epoch; see
         `branch_rate_weights`.
@@ -85,7 +86,7 @@ class SftConfig(Settings):
     model: str
     data: tuple[str, ...] = Field(min_length=1)
     selection: SelectionConfig = SelectionConfig(policy="branch_rate", keep=0.9)
-    order: Literal["shuffled", "least_branching_first", "most_branching_first"] = "shuffled"
+    order: Literal["shuffled", "length_grouped", "least_branching_first", "most_branching_first"] = "shuffled"
     weight_strength: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     max_length: int = Field(default=16_384, ge=1)
     too_long: Literal["drop", "truncate", "fail"] = "drop"
@@ -98,7 +99,7 @@ class SftConfig(Settings):
     @model_validator(mode="after")
     def _weights_and_order_exclude_each_other(self) -> "SftConfig":
         if self.weight_strength and self.order != "shuffled":
-            raise ValueError("rows are either ordered by branch rate or drawn by weight: leave one out")
+            raise ValueError("rows are either put in an order or drawn by weight: leave one out")
         if "{trace}" not in self.completion:
             raise ValueError("completion has no {trace}: the model would not learn from the traces")
         return self
@@ -106,4 +107,9 @@ class SftConfig(Settings):
     @property
     def needs_scores(self) -> bool:
         """Return whether branch rates decide anything."""
-        return self.selection.policy != "all" or self.order != "shuffled" or self.weight_strength > 0
+        return self.selection.policy != "all" or self.is_curriculum or self.weight_strength > 0
+
+    @property
+    def is_curriculum(self) -> bool:
+        """Return whether the rows go in the order of their branch rates."""
+        return self.order in ("least_branching_first", "most_branching_first")

@@ -94,7 +94,7 @@ def select_rows(rows: Sequence[SftRow], scores: Sequence[Columns] | None, config
     weights = None
     if scores is not None:
         rates = [scores[number]["branch_rate"] for number in numbers]
-        if config.order != "shuffled":
+        if config.is_curriculum:
             descending = config.order == "most_branching_first"
             numbers = [numbers[index] for index in order_by_branch_rate(rates, descending=descending)]
         if config.weight_strength:

@@ -23,7 +23,7 @@ from transformers import (
 from training.json_files import read_json, write_json
 from training.settings import Settings
 from training.sft import LossLog
-from training.study.teaching import equation
+from training.study.teaching import equation, running_totals
 
 PAD: Final = "<|pad|>"
 END: Final = "<|end|>"
@@ -52,6 +52,9 @@ class BaseModelConfig(Settings):
         Length of the blocks that the documents are cut into.
     batch_size, epochs, learning_rate
         The optimisation: AdamW, linear warm-up, cosine decay.
+    bf16
+        Whether matrices are multiplied in bfloat16, the weights staying in float32: faster where the
+        processor can do so, a CPU too.
     seed
         Seed of the text, the weights and the order.
     """
@@ -66,6 +69,7 @@ class BaseModelConfig(Settings):
     batch_size: int = 32
     epochs: int = 1
     learning_rate: float = 2e-3
+    bf16: bool = False
     seed: int = 1
 
 
@@ -82,7 +86,7 @@ def train_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTok
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(r"\d| ?[A-Za-z']+| ?[^\sA-Za-z\d]|\s+"), behavior="isolated"),
+            pre_tokenizers.Split(Regex(r" ?\d| ?[A-Za-z']+| ?[^\sA-Za-z\d]|\s+"), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -102,9 +106,10 @@ def train_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTok
 
 
 def pretraining_documents(count: int, seed: int) -> Iterator[str]:
-    """Generate what the base model reads before the study: calculations, counting, and plain sentences.
+    """Generate what the base model reads before the study.
 
-    None of it is a problem with its solution, and neither teacher's phrases occur in it.
+    Calculations, bare chains of them with and without the sum that they work out, sums that are read out
+    twice, counting, and plain sentences. Neither teacher's phrases occur in it, nor the chat template.
 
     Parameters
     ----------
@@ -116,11 +121,16 @@ def pretraining_documents(count: int, seed: int) -> Iterator[str]:
     rng = random.Random(seed)
     for _ in range(count):
         kind = rng.random()
-        if kind < 0.65:
+        if kind < 0.4:
             yield " ".join(f"{equation(*_operands(rng))}." for _ in range(rng.randint(4, 10)))
-        elif kind < 0.85:
-            yield _chain(rng)
-        elif kind < 0.9:
+        elif kind < 0.55:
+            yield _chain(_terms(rng))
+        elif kind < 0.75:
+            terms = _terms(rng)
+            yield f"{_expression(terms)}: {_chain(terms)}"
+        elif kind < 0.92:
+            yield _read_twice(rng)
+        elif kind < 0.96:
             yield _count(rng)
         else:
             yield " ".join(_sentence(rng) for _ in range(rng.randint(2, 5)))
@@ -185,6 +195,8 @@ def pretrain(
         logging_steps=50,
         save_steps=200,
         save_total_limit=1,
+        bf16=config.bf16,
+        use_cpu=not torch.cuda.is_available(),
         report_to="none",
         disable_tqdm=True,
         seed=config.seed,
@@ -221,20 +233,39 @@ def _blocks(documents: Sequence[str], tokenizer: PreTrainedTokenizerFast, length
 
 
 def _operands(rng: random.Random) -> tuple[int, int]:
-    """Return a total and a term; small ones are as frequent as large ones."""
-    total = rng.randint(-(10 ** rng.randint(1, 2)), rng.choice((20, 100, 200, 400)))
-    term = rng.randint(0, rng.choice((9, 99, 99)))
-    return total, term * rng.choice((1, -1))
+    """Return a total and a term; the totals that chains of such terms reach are the frequent ones."""
+    return round(rng.gauss(8, 20)), _term(rng)
 
 
-def _chain(rng: random.Random) -> str:
-    total = rng.randint(0, 99)
-    lines = []
-    for _ in range(rng.randint(2, 6)):
-        term = rng.randint(0, rng.choice((9, 99))) * rng.choice((1, -1))
-        lines.append(f"{equation(total, term)}.")
-        total += term
-    return " ".join(lines)
+def _term(rng: random.Random) -> int:
+    return rng.randint(0, 9) * rng.choice((1, -1))
+
+
+def _terms(rng: random.Random) -> list[int]:
+    return [rng.randint(0, 9), *(_term(rng) for _ in range(rng.randint(2, 6)))]
+
+
+def _expression(terms: Sequence[int]) -> str:
+    return " ".join([str(terms[0]), *(_signed(term) for term in terms[1:])])
+
+
+def _signed(term: int) -> str:
+    return f"{'-' if term < 0 else '+'} {abs(term)}"
+
+
+def _chain(terms: Sequence[int]) -> str:
+    return " ".join(
+        f"{equation(total, term)}." for total, term in zip(running_totals(terms), terms[1:], strict=False)
+    )
+
+
+def _read_twice(rng: random.Random) -> str:
+    """Return a sum whose terms are read out again one by one, often with another calculation after each."""
+    terms = [rng.randint(0, 9), *(_term(rng) for _ in range(rng.randint(2, 13)))]
+    again = [str(terms[0]), *map(_signed, terms[1:])]
+    if rng.random() < 0.5:
+        again = [f"{term} ({equation(*_operands(rng))})" for term in again]
+    return f"{_expression(terms)}: {', '.join(again)}."
 
 
 def _count(rng: random.Random) -> str:

@@ -84,7 +84,9 @@ class StudyConfig(Settings):
         Further fractions for the arm that is filtered by branch rate.
     seeds
         Seeds of the training order and of what is dropped at random.
-    max_length, too_long, completion, lora, trainer
+    sweep_seeds
+        Those of the seeds that the further fractions run with; all by default.
+    order, max_length, too_long, completion, lora, trainer
         As in `SftConfig`, the same for all arms. A problem with a row that is too long is dropped from both
         sources.
     evaluation, comparisons
@@ -100,6 +102,8 @@ class StudyConfig(Settings):
     keep: float = Field(default=0.9, gt=0, lt=1)
     sweep: tuple[float, ...] = ()
     seeds: tuple[int, ...] = Field(min_length=1)
+    sweep_seeds: tuple[int, ...] | None = Field(default=None, min_length=1)
+    order: Literal["shuffled", "length_grouped"] = "shuffled"
     max_length: int = Field(ge=1)
     too_long: Literal["drop", "truncate", "fail"] = "drop"
     completion: str = SftConfig.model_fields["completion"].default
@@ -121,6 +125,8 @@ class StudyConfig(Settings):
         for name in ("seed", "data_seed"):
             if name in self.trainer:
                 raise ValueError(f"trainer.{name} comes from seeds")
+        if not set(self.sweep_seeds or ()) <= set(self.seeds):
+            raise ValueError("sweep_seeds must be some of seeds")
         known = {arm.name for arm in self.planned_arms()}
         for pair in self.comparisons.pairs:
             for name in pair:
@@ -136,6 +142,10 @@ class StudyConfig(Settings):
             *(Arm(name=f"branch_rate_{keep:g}", kind="branch_rate", keep=keep) for keep in self.sweep),
         ]
 
+    def seeds_of(self, arm: "Arm") -> tuple[int, ...]:
+        """Return the seeds that an arm runs with."""
+        return self.seeds if arm.name == arm.kind else self.sweep_seeds or self.seeds
+
     def sft_config(self, model: str, data: Path, seed: int) -> SftConfig:
         """Return the settings of one run: the same for all arms but for the data."""
         return SftConfig.model_validate(
@@ -143,6 +153,7 @@ class StudyConfig(Settings):
                 "model": model,
                 "data": (str(data),),
                 "selection": {"policy": "all"},
+                "order": self.order,
                 "max_length": self.max_length,
                 "too_long": "fail" if self.too_long == "drop" else self.too_long,
                 "completion": self.completion,

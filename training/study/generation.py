@@ -4,12 +4,15 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from training.study.config import EvaluationConfig
+
+FIRST_STRETCH: Final = 64
+"""Tokens after which responses that have ended leave their batch; the next stretch is twice as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,30 +96,44 @@ class TransformersGenerator:
         return responses
 
     def _generate(self, prompts: list[str], copies: int, sampled: bool) -> list[Response]:
-        inputs = self.tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
-        inputs.pop("token_type_ids", None)
-        inputs = inputs.to(self.model.device)
+        """Write in stretches that double, leaving out after each the responses that have come to an end."""
         sampling: dict[str, Any] = (
             {"do_sample": True, "temperature": self.config.temperature, "top_p": self.config.top_p}
             if sampled
             else {"do_sample": False}
         )
-        with torch.inference_mode():
-            output = self.model.generate(
-                **inputs,
-                **sampling,
-                num_return_sequences=copies,
-                max_new_tokens=self.config.max_new_tokens,
-                pad_token_id=self.tokenizer.pad_token_id,
-                eos_token_id=self.tokenizer.eos_token_id,
-            )
-        responses = []
-        for ids in output[:, inputs["input_ids"].shape[1] :].tolist():
-            finished = self.tokenizer.eos_token_id in ids
-            written = ids[: ids.index(self.tokenizer.eos_token_id)] if finished else ids
-            text = str(self.tokenizer.decode(written, skip_special_tokens=True))
-            responses.append(Response(text, len(written), finished))
-        return responses
+        end = self.tokenizer.eos_token_id
+        encoded = self.tokenizer(prompts, add_special_tokens=False)["input_ids"]
+        texts = [list(ids) for ids in encoded for _ in range(copies)]
+        begins = [len(ids) for ids in texts]
+        unfinished = list(range(len(texts)))
+        left, stretch = self.config.max_new_tokens, FIRST_STRETCH
+        while unfinished and left > 0:
+            new = min(stretch, left)
+            inputs = self.tokenizer.pad(
+                {"input_ids": [texts[index] for index in unfinished]}, return_tensors="pt"
+            ).to(self.model.device)
+            with torch.inference_mode():
+                output = self.model.generate(
+                    input_ids=inputs["input_ids"],
+                    attention_mask=inputs["attention_mask"],
+                    **sampling,
+                    max_new_tokens=new,
+                    pad_token_id=self.tokenizer.pad_token_id,
+                    eos_token_id=end,
+                )
+            for index, ids in zip(
+                unfinished, output[:, inputs["input_ids"].shape[1] :].tolist(), strict=True
+            ):
+                texts[index] += ids[: ids.index(end) + 1] if end in ids else ids
+            unfinished = [index for index in unfinished if texts[index][-1] != end]
+            left, stretch = left - new, stretch * 2
+        return [self._response(ids[begin:]) for ids, begin in zip(texts, begins, strict=True)]
+
+    def _response(self, ids: list[int]) -> Response:
+        finished = bool(ids) and ids[-1] == self.tokenizer.eos_token_id
+        written = ids[:-1] if finished else ids
+        return Response(str(self.tokenizer.decode(written, skip_special_tokens=True)), len(written), finished)
 
 
 class VllmGenerator:

@@ -33,9 +33,8 @@ def write_plots(results: Record, folder: Path) -> dict[str, Path]:
         "Training loss": _curves(main),
         "Loss and accuracy": _loss(main),
     }
-    sweep = {name: arm for name, arm in results["arms"].items() if arm["kind"] == "branch_rate"}
-    if len(sweep) > 1:
-        drawn["Accuracy by fraction kept"] = _sweep(sweep, main.get("divergent"))
+    if results["sweep"]["points"]:
+        drawn["Accuracy by fraction kept"] = _sweep(results["sweep"])
     paths = {}
     for name, figure in drawn.items():
         paths[name] = folder / f"{name.lower().replace(' ', '-')}.png"
@@ -78,15 +77,11 @@ def _loss(arms: Record) -> Figure:
     return figure
 
 
-def _sweep(arms: Record, unfiltered: Record | None) -> Figure:
+def _sweep(sweep: Record) -> Figure:
     figure, axes = _figure(6, 4)
-    points = sorted(arms.values(), key=lambda arm: arm["keep"])
-    keeps = [arm["keep"] for arm in points]
-    values = [arm["benchmarks"][OVERALL]["greedy"] for arm in points]
-    if unfiltered is not None:
-        keeps.append(1.0)
-        values.append(unfiltered["benchmarks"][OVERALL]["greedy"])
-    _intervals(axes, keeps, values, "filtered by branch rate (1 = unfiltered)")
+    keeps = [point["keep"] for point in sweep["points"]]
+    seeds = ", ".join(map(str, sweep["seeds"]))
+    _intervals(axes, keeps, sweep["points"], f"filtered by branch rate (1 = unfiltered), seeds {seeds}")
     axes.set_xlabel("fraction kept")
     axes.set_ylabel("right, mean of the benchmarks, %")
     axes.legend(fontsize="small")

@@ -1,5 +1,6 @@
 """What a study needs before any arm runs: base model, paired sources, scores, and a check of the filter."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,12 @@ from scipy.stats import spearmanr
 from transformers import PreTrainedTokenizerBase
 
 from classifier.errors import OptionError
+from classifier.model_folder import model_path
+from classifier.scorer import BranchScorer
 from training.json_files import read_json, write_json
 from training.sft import count_tokens, load_tokenizer
 from training.sft_rows import SftRow, read_sft_rows
-from training.sft_scores import open_scorer, scored_columns
+from training.sft_scores import scored_columns
 from training.study.arms import SourceRow
 from training.study.base_model import pretrain
 from training.study.config import StudyConfig
@@ -34,6 +37,8 @@ class Prepared:
         Files of traces that no arm trains on, by source; none where the user gives the sources.
     benchmarks
         The benchmarks' problems by name.
+    classifier
+        The model that scores: a copy, so that a study that goes on after an upgrade scores as it began.
     record
         What was done, as JSON can hold it.
     """
@@ -42,6 +47,7 @@ class Prepared:
     sources: dict[str, list[SourceRow]]
     checks: dict[str, Path]
     benchmarks: dict[str, list[BenchmarkProblem]]
+    classifier: Path
     record: dict[str, Any]
 
 
@@ -85,7 +91,9 @@ def prepare(config: StudyConfig, folder: Path, *, threads: int) -> Prepared:
     benchmarks = {name: read_benchmark(path) for name, path in benchmark_files.items()}
     tokenizer = load_tokenizer(config.sft_config(model, folder, seed=0))
     pairs = _pairs(rows, tokenizer, config, record)
-    scorer = open_scorer(threads=threads)
+    classifier = _frozen_classifier(folder / "classifier")
+    scorer = BranchScorer(classifier, threads=threads)
+    record["classifier"] = {"name": scorer.model.name, "sha256": scorer.model.sha256}
     sources = {}
     for source in SOURCES:
         chosen = [pair[source] for pair in pairs]
@@ -102,13 +110,23 @@ def prepare(config: StudyConfig, folder: Path, *, threads: int) -> Prepared:
         ]
         record[source] = _describe(chosen, columns)
     write_json(folder / "prepared.json", record)
-    return Prepared(model, sources, checks, benchmarks, record)
+    return Prepared(model, sources, checks, benchmarks, classifier, record)
 
 
 def read_prepared(folder: Path) -> dict[str, Any]:
     """Read what was done before the runs."""
     record: dict[str, Any] = read_json(folder / "prepared.json")
     return record
+
+
+def _frozen_classifier(folder: Path) -> Path:
+    """Copy the embedded model, if that was not done before."""
+    if not folder.is_dir():
+        unfinished = folder.with_name(f"{folder.name}-unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.copytree(model_path(), unfinished)
+        unfinished.rename(folder)
+    return folder
 
 
 def _pairs(

@@ -184,11 +184,26 @@ def _cost(results: Record) -> str:
             f"{arm['steps']:,.0f}",
             _number(arm["mean_training_loss"], 3),
             f"{arm['seconds']:,.0f}",
+            f"{arm['cpu_seconds']:,.0f}",
+            f"{arm['run_cpu_seconds']:,.0f}",
+            f"{arm['load_average']:.1f}",
         ]
         for name, arm in results["arms"].items()
     ]
-    header = ["arm", "tokens an epoch", "steps", "mean training loss", "training seconds"]
-    return "Mean of the seeds; the loss is the trainer's, over the whole run.\n\n" + _table(header, rows)
+    header = [
+        "arm",
+        "tokens an epoch",
+        "steps",
+        "mean training loss",
+        "training seconds",
+        "CPU seconds of it",
+        "CPU seconds with testing",
+        "load average",
+    ]
+    return (
+        "Mean of the seeds; the loss is the trainer's, over the whole run. Where other work shared the "
+        "machine, seconds mean little: compare tokens, or CPU seconds.\n\n" + _table(header, rows)
+    )
 
 
 def _benchmarks(results: Record) -> list[str]:

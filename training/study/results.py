@@ -1,6 +1,6 @@
 """The figures of a study, from the records of its runs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -30,13 +30,13 @@ def collect_results(config: StudyConfig, prepared: Record, records: Sequence[Rec
     Returns
     -------
     dict
-        `finished` and `planned` runs, `prepared`, the `arms` by name, the `tests`, and `warnings`.
+        `finished` and `planned` runs, `prepared`, the `arms` by name, the `sweep`, the `tests`, `warnings`.
     """
     arms = config.planned_arms()
     by_arm = {arm.name: [record for record in records if record["arm"] == arm.name] for arm in arms}
     summaries = {name: _arm(runs, config) for name, runs in by_arm.items() if runs}
     return {
-        "planned": len(arms) * len(config.seeds),
+        "planned": sum(len(config.seeds_of(arm)) for arm in arms),
         "finished": len(records),
         "generated_world": config.world is not None,
         "seeds": list(config.seeds),
@@ -45,6 +45,7 @@ def collect_results(config: StudyConfig, prepared: Record, records: Sequence[Rec
         "classifier": sorted({record["model"]["sha256"] for record in records}),
         "prepared": prepared,
         "arms": summaries,
+        "sweep": _sweep(by_arm, config),
         "tests": _tests(by_arm, config),
         "warnings": _warnings(by_arm, config),
     }
@@ -69,6 +70,9 @@ def _arm(runs: Sequence[Record], config: StudyConfig) -> Record:
         "kind": first["kind"],
         "tokens": _mean(run["sft"]["tokens_an_epoch"] for run in runs),
         "seconds": _mean(run["sft"]["seconds"] for run in runs),
+        "cpu_seconds": _mean(run["sft"]["cpu_seconds"] for run in runs),
+        "run_cpu_seconds": _mean(run["cpu_seconds"] for run in runs),
+        "load_average": _mean(run["load_average"] for run in runs),
         "steps": _mean(run["sft"]["steps"] for run in runs),
         "mean_training_loss": _mean(run["sft"]["mean_loss"] for run in runs),
         "loss": {
@@ -84,6 +88,26 @@ def _arm(runs: Sequence[Record], config: StudyConfig) -> Record:
         "curve": _curve(runs),
         "benchmarks": benchmarks,
     }
+
+
+def _sweep(by_arm: dict[str, list[Record]], config: StudyConfig) -> Record:
+    """Return the accuracy by fraction kept, on the seeds that every arm of the sweep has finished."""
+    arms = [arm for arm in config.planned_arms() if arm.kind == "branch_rate" and by_arm[arm.name]]
+    keeps = {arm.name: arm.keep for arm in arms}
+    if by_arm.get("divergent"):
+        keeps["divergent"] = 1.0
+    seeds = set(config.seeds).intersection(*({run["seed"] for run in by_arm[name]} for name in keeps))
+    if len(arms) < 2 or not seeds:
+        return {"seeds": [], "points": []}
+    points = [
+        {"arm": name, "keep": keep, **_estimate(_overall(_with_seeds(by_arm[name], seeds)), config)}
+        for name, keep in sorted(keeps.items(), key=lambda one: one[1])
+    ]
+    return {"seeds": sorted(seeds), "points": points}
+
+
+def _with_seeds(runs: Sequence[Record], seeds: Collection[int]) -> list[Record]:
+    return sorted((run for run in runs if run["seed"] in seeds), key=lambda run: int(run["seed"]))
 
 
 def _tests(by_arm: dict[str, list[Record]], config: StudyConfig) -> list[Record]:
@@ -104,10 +128,7 @@ def _paired(by_arm: dict[str, list[Record]], first: str, second: str, config: St
     seeds = sorted({run["seed"] for run in by_arm[first]} & {run["seed"] for run in by_arm[second]})
     if not seeds:
         return None
-    matrices = [
-        _overall([next(run for run in by_arm[name] if run["seed"] == seed) for seed in seeds])
-        for name in (first, second)
-    ]
+    matrices = [_overall(_with_seeds(by_arm[name], seeds)) for name in (first, second)]
     left, right = matrices
     test = compare(left, right, config.comparisons.resamples, config.comparisons.seed)
     return {"seeds": seeds, "difference": test.estimate.as_dict(), "p_value": test.p_value}

@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import os
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ def run_study(
     torch.set_num_threads(threads)
     runs = planned_runs(config, folder)
     if not only_report:
-        prepared = prepare(config, folder, threads=threads)
+        prepared = prepare(config, folder, threads=threads * processes)
         logger.info("Before training: %s", {key: prepared.record[key] for key in prepared.sources})
         write_arms(runs, prepared.sources)
         _run_all([run for run in runs if not run.result.is_file()], config, prepared, processes, threads)
@@ -114,6 +115,7 @@ def planned_runs(config: StudyConfig, folder: Path) -> list[PlannedRun]:
         for group in (main, sweep)
         for seed in config.seeds
         for arm in group
+        if seed in config.seeds_of(arm)
     ]
 
 
@@ -197,9 +199,9 @@ def run_one(run: PlannedRun, config: StudyConfig, prepared: Prepared, threads: i
         Threads.
     """
     torch.set_num_threads(threads)
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     sft = run_sft(config.sft_config(prepared.model, run.data, run.seed), run.folder)
-    scorer = BranchScorer(threads=threads)
+    scorer = BranchScorer(prepared.classifier, threads=threads)
     model = run.folder / "model"
     files = {"trained": run.data, **prepared.checks}
     loss = evaluate_loss(
@@ -221,6 +223,8 @@ def run_one(run: PlannedRun, config: StudyConfig, prepared: Prepared, threads: i
             "loss": loss,
             "benchmarks": benchmarks,
             "seconds": time.perf_counter() - started,
+            "cpu_seconds": time.process_time() - cpu_started,
+            "load_average": os.getloadavg()[0],
             "threads": threads,
         },
     )
