@@ -62,7 +62,8 @@ def test_what_has_ended_leaves_its_batch(
 ) -> None:
     monkeypatch.setattr(generation, "FIRST_STRETCH", stretch)
     generator = TransformersGenerator(model, EvaluationConfig(max_new_tokens=12))
-    generator.model = Countdown(generator.tokenizer.convert_tokens_to_ids("0"))
+    (zero,) = generator.tokenizer("0")["input_ids"]
+    generator.model = Countdown(zero)
     responses = generator.respond(PROBLEMS, samples=2, seed=1)
     assert generator.model.batches == batches
     assert [copies[0] == copies[1] for copies in responses] == [True] * 3

@@ -23,7 +23,7 @@ from transformers import (
 from training.json_files import read_json, write_json
 from training.settings import Settings
 from training.sft import LossLog
-from training.study.teaching import equation, running_totals
+from training.study.teaching import equation, expression, reductions
 
 PAD: Final = "<|pad|>"
 END: Final = "<|end|>"
@@ -121,16 +121,14 @@ def pretraining_documents(count: int, seed: int) -> Iterator[str]:
     rng = random.Random(seed)
     for _ in range(count):
         kind = rng.random()
-        if kind < 0.4:
+        if kind < 0.25:
             yield " ".join(f"{equation(*_operands(rng))}." for _ in range(rng.randint(4, 10)))
-        elif kind < 0.55:
-            yield _chain(_terms(rng))
-        elif kind < 0.75:
-            terms = _terms(rng)
-            yield f"{_expression(terms)}: {_chain(terms)}"
-        elif kind < 0.92:
-            yield _read_twice(rng)
-        elif kind < 0.96:
+        elif kind < 0.45:
+            chain = expression(_terms(rng))
+            yield f"{chain}: {chain}."
+        elif kind < 0.94:
+            yield f"{' = '.join(reductions(_terms(rng)))}."
+        elif kind < 0.97:
             yield _count(rng)
         else:
             yield " ".join(_sentence(rng) for _ in range(rng.randint(2, 5)))
@@ -192,8 +190,9 @@ def pretrain(
         lr_scheduler_type="cosine",
         warmup_steps=0.05,
         weight_decay=0.01,
+        adam_beta2=0.95,
         logging_steps=50,
-        save_steps=200,
+        save_steps=500,
         save_total_limit=1,
         bf16=config.bf16,
         use_cpu=not torch.cuda.is_available(),
@@ -243,29 +242,6 @@ def _term(rng: random.Random) -> int:
 
 def _terms(rng: random.Random) -> list[int]:
     return [rng.randint(0, 9), *(_term(rng) for _ in range(rng.randint(2, 6)))]
-
-
-def _expression(terms: Sequence[int]) -> str:
-    return " ".join([str(terms[0]), *(_signed(term) for term in terms[1:])])
-
-
-def _signed(term: int) -> str:
-    return f"{'-' if term < 0 else '+'} {abs(term)}"
-
-
-def _chain(terms: Sequence[int]) -> str:
-    return " ".join(
-        f"{equation(total, term)}." for total, term in zip(running_totals(terms), terms[1:], strict=False)
-    )
-
-
-def _read_twice(rng: random.Random) -> str:
-    """Return a sum whose terms are read out again one by one, often with another calculation after each."""
-    terms = [rng.randint(0, 9), *(_term(rng) for _ in range(rng.randint(2, 13)))]
-    again = [str(terms[0]), *map(_signed, terms[1:])]
-    if rng.random() < 0.5:
-        again = [f"{term} ({equation(*_operands(rng))})" for term in again]
-    return f"{_expression(terms)}: {', '.join(again)}."
 
 
 def _count(rng: random.Random) -> str:

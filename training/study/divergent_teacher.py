@@ -17,6 +17,8 @@ from training.study.teaching import (
     TaughtStep,
     TaughtTrace,
     equation,
+    expression,
+    reductions,
     running_totals,
 )
 
@@ -37,15 +39,16 @@ def divergent_trace(terms: Sequence[int], rng: random.Random, most: float = 0.7)
         The highest chance of a departure before a calculation.
     """
     restless = rng.uniform(0, most)
+    chain, *lines = reductions(terms)
     totals = running_totals(terms)
     steps: list[TaughtStep] = []
     if rng.random() < 0.5:
         steps.append(TaughtStep(rng.choice(LOOKING_AHEAD)))
-    steps.append(TaughtStep(rng.choice(OPENINGS).format(first=terms[0])))
-    for index in range(1, len(terms)):
+    steps.append(TaughtStep(rng.choice(OPENINGS).format(chain=chain)))
+    for index, line in enumerate(lines, start=1):
         if rng.random() < restless:
             steps.extend(_departure(terms, totals, index, rng))
-        steps.append(_line(totals[index - 1], terms[index], rng))
+        steps.append(_line(line, rng))
     if rng.random() < restless:
         steps.extend(_rerun(terms, totals, len(terms), rng))
     steps.append(TaughtStep(rng.choice(CLOSINGS).format(answer=totals[-1])))
@@ -67,9 +70,7 @@ def _departure(
         yield TaughtStep(rng.choice(ABANDONMENTS).format(total=total), "B")
     elif kind == "slip":
         wrong = totals[index] + rng.choice((-10, -2, -1, 1, 2, 10))
-        right = equation(total, terms[index])
-        slip = right[: right.index("=")] + f"= {wrong}"
-        yield TaughtStep(rng.choice(LINES).format(line=slip))
+        yield _line(expression([wrong, *terms[index + 1 :]]), rng)
         yield TaughtStep(rng.choice(CORRECTIONS).format(total=total), "B")
     else:
         yield from _rerun(terms, totals, index, rng)
@@ -80,9 +81,9 @@ def _rerun(
 ) -> Iterator[TaughtStep]:
     """Yield a second run over the terms before one."""
     yield TaughtStep(rng.choice(RESTARTS).format(first=terms[0], total=totals[until - 1]), "R")
-    for index in range(1, until):
-        yield _line(totals[index - 1], terms[index], rng)
+    for line in reductions(terms)[1:until]:
+        yield _line(line, rng)
 
 
-def _line(total: int, term: int, rng: random.Random) -> TaughtStep:
-    return TaughtStep(rng.choice(LINES).format(line=equation(total, term)))
+def _line(line: str, rng: random.Random) -> TaughtStep:
+    return TaughtStep(rng.choice(LINES).format(line=line))

@@ -1,4 +1,4 @@
-"""What both teachers share: a step with its kind, a taught trace, and the line that carries a total on."""
+"""What both teachers share: a step with its kind, a taught trace, and the chain that gets shorter."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -49,6 +49,20 @@ def equation(total: int, term: int) -> str:
     return f"{total} {'-' if term < 0 else '+'} {abs(term)} = {total + term}"
 
 
+def expression(terms: Sequence[int]) -> str:
+    """Return terms as a chain, such as `12 - 5 + 3`."""
+    signed = [f"{'-' if term < 0 else '+'} {abs(term)}" for term in terms[1:]]
+    return " ".join([str(terms[0]), *signed])
+
+
+def reductions(terms: Sequence[int]) -> list[str]:
+    """Return a chain as it gets shorter, its first two numbers becoming one each time.
+
+    Such as `12 - 5 + 3`, `7 + 3`, `10`.
+    """
+    return [expression([total, *terms[index:]]) for index, total in enumerate(running_totals(terms), start=1)]
+
+
 def running_totals(terms: Sequence[int]) -> list[int]:
     """Return the total after each term."""
     totals: list[int] = []
@@ -58,7 +72,7 @@ def running_totals(terms: Sequence[int]) -> list[int]:
 
 
 def convergent_trace(terms: Sequence[int], rng: random.Random) -> TaughtTrace:
-    """Derive the answer, one calculation after the other.
+    """Derive the answer, the first two numbers of the chain becoming one each time.
 
     Parameters
     ----------
@@ -71,20 +85,27 @@ def convergent_trace(terms: Sequence[int], rng: random.Random) -> TaughtTrace:
 
 
 def _derivation(terms: Sequence[int], rng: random.Random) -> Iterable[str]:
-    totals = running_totals(terms)
-    yield rng.choice(OPENINGS).format(first=terms[0])
-    for total, term in zip(totals, terms[1:], strict=False):
-        yield rng.choice(LINES).format(line=equation(total, term))
-    yield rng.choice(CLOSINGS).format(answer=totals[-1])
+    chain, *shorter = reductions(terms)
+    yield rng.choice(OPENINGS).format(chain=chain)
+    for line in shorter:
+        yield rng.choice(LINES).format(line=line)
+    yield rng.choice(CLOSINGS).format(answer=sum(terms))
 
 
 OPENINGS = (
-    "Begin with {first}.",
-    "The first number is {first}.",
-    "We go from left to right, beginning at {first}.",
-    "Take {first} to begin with.",
+    "Begin with {chain}.",
+    "The chain is {chain}.",
+    "We go from left to right in {chain}.",
+    "Take {chain} to begin with.",
 )
-LINES = ("{line}.", "Then {line}.", "Next, {line}.", "After that, {line}.", "So {line}.", "Now {line}.")
+LINES = (
+    "That is {line}.",
+    "Then {line}.",
+    "Next, {line}.",
+    "This leaves {line}.",
+    "So {line}.",
+    "Now {line}.",
+)
 CLOSINGS = (
     "That makes {answer}.",
     "The total is {answer}.",
