@@ -1,6 +1,7 @@
 """The small base model: its own tokenizer, and its pre-training on text that the project generates."""
 
 import random
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -203,6 +204,7 @@ def pretrain(
     )
     trainer = Trainer(model, arguments, train_dataset=blocks, callbacks=[LossLog()])
     trainer.remove_callback(PrinterCallback)
+    cpu_started = time.process_time()
     unfinished = any(checkpoints.glob("checkpoint-*"))
     outcome = trainer.train(resume_from_checkpoint=unfinished or None)
     model.save_pretrained(folder)
@@ -218,6 +220,7 @@ def pretrain(
             if "loss" in entry
         ],
         "seconds": outcome.metrics["train_runtime"],
+        "cpu_seconds": time.process_time() - cpu_started,
     }
     write_json(record_path, record)
     return record
@@ -241,7 +244,7 @@ def _term(rng: random.Random) -> int:
 
 
 def _terms(rng: random.Random) -> list[int]:
-    return [rng.randint(0, 9), *(_term(rng) for _ in range(rng.randint(2, 6)))]
+    return [rng.randint(0, 9), *(_term(rng) for _ in range(rng.randint(2, 8)))]
 
 
 def _count(rng: random.Random) -> str:

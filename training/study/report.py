@@ -200,7 +200,10 @@ def _cost(results: Record) -> str:
         "CPU seconds with testing",
         "load average",
     ]
+    base = results["prepared"].get("base")
+    pretraining = f", the base model's pre-training {base['cpu_seconds'] / 60:.1f}" if base else ""
     return (
+        f"The runs took {results['cpu_seconds'] / 60:.1f} CPU minutes together{pretraining}. "
         "Mean of the seeds; the loss is the trainer's, over the whole run. Where other work shared the "
         "machine, seconds mean little: compare tokens, or CPU seconds.\n\n" + _table(header, rows)
     )

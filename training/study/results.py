@@ -42,6 +42,7 @@ def collect_results(config: StudyConfig, prepared: Record, records: Sequence[Rec
         "seeds": list(config.seeds),
         "level": config.comparisons.level,
         "keep": config.keep,
+        "cpu_seconds": sum(record["cpu_seconds"] for record in records),
         "classifier": sorted({record["model"]["sha256"] for record in records}),
         "prepared": prepared,
         "arms": summaries,
