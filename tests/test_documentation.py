@@ -15,6 +15,7 @@ from tests.documentation.workshop import set_up
 
 PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in pages(ROOT)}
 UNRUN = {
+    "README.md": {"time": 1},
     "docs/deploy.md": {"docker": 2},
     "docs/embedding.md": {"package": 2},
     "docs/errors.md": {"data": 1},
