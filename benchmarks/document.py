@@ -59,10 +59,11 @@ def make_pages(results: Path) -> dict[str, str]:
     for name, section in _SECTIONS.items():
         if found := _read(results, name):
             sections.append(section(found))
-    sections.append(_GPU)
+    gpu = _read(results, "gpu")
+    sections.append(_gpu(gpu) if gpu else _NO_GPU)
     pages = {"benchmarks.md": "\n\n".join(sections) + "\n"}
     if compare:
-        pages["scale.md"] = scale_page(compare)
+        pages["scale.md"] = scale_page(compare, gpu)
     return pages
 
 
@@ -213,6 +214,57 @@ def _memory(results: dict[str, Any]) -> str:
     )
 
 
+def _gpu(results: dict[str, Any]) -> str:
+    rows = [
+        [
+            name,
+            one["precision"],
+            f"{one['traces_per_second']:,.0f}",
+            f"{one['trace_tokens_per_second']:,.0f}",
+            number(one["hours_per_million_traces"]),
+            f"{one['bare_slots_per_second']:,.0f}",
+            f"{one['torch_slots_per_second']:,.0f}",
+            f"{one['bare_slots_per_second'] / one['torch_slots_per_second']:.2f}",
+            f"{one['slots_per_second'] / one['bare_slots_per_second']:.2f}",
+            f"{one['largest_difference_from_cpu']:.4f}",
+        ]
+        for name, one in results["variants"].items()
+    ]
+    first = next(iter(results["variants"].values()))
+    head = [
+        "model",
+        "precision",
+        "traces/s",
+        "trace tokens/s",
+        "hours for 10⁶ traces",
+        "bare slots/s",
+        "torch slots/s",
+        "bare to torch",
+        "end to end to bare",
+        "largest difference",
+    ]
+    return (
+        "## GPU\n\n"
+        f"Measured once, by `python -m benchmarks.gpu`, on one {results['device']} with 16 CPU cores, ONNX "
+        f"Runtime {results['onnxruntime']} (CUDA) and torch {results['torch']}; "
+        f"{first['traces']:,} {results['sample']}. "
+        "*traces/s* and *trace tokens/s* are of `BranchScorer.score_batch` in one process; *hours* are for "
+        "traces of 8,000 tokens. *bare* is the forward pass alone over full windows, 256 at a time, inputs "
+        "copied; *torch* is a model of the same shape in float16 with scaled-dot-product attention, inputs "
+        "and outputs copied. *largest difference* is that of a step's P(branch) from the CPU's: ONNX Runtime "
+        "multiplies float32 matrices in TF32 there.\n\n"
+        + table(head, rows)
+        + "\n\nEnd to end, one process splits and tokenises more slowly than the GPU computes: several "
+        "processes share a GPU well. TensorRT has not been run on hardware. A provider that is asked for and "
+        "cannot be used is an error."
+    )
+
+
+_NO_GPU = (
+    "## GPU\n\nThe CUDA and TensorRT paths (inputs and outputs bound in the device's memory, batches of a "
+    "few fixed shapes, as many windows as the memory holds up to 256) have not been run on hardware: there "
+    "are no figures for them. A provider that is asked for and cannot be used is an error."
+)
 _SECTIONS = {
     "stages": _stages,
     "sessions": _sessions,
@@ -221,11 +273,6 @@ _SECTIONS = {
     "growth": _growth,
     "memory": _memory,
 }
-_GPU = (
-    "## GPU\n\nThe CUDA and TensorRT paths (inputs and outputs bound in the device's memory, batches of a "
-    "few fixed shapes, as many windows as the memory holds up to 256) have not been run on hardware: there "
-    "are no figures for them. A provider that is asked for and cannot be used is an error."
-)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,15 @@ _MACHINES: Final = {
 }
 
 
-def scale_page(compare: dict[str, Any]) -> str:
+def scale_page(compare: dict[str, Any], gpu: dict[str, Any] | None = None) -> str:
     """Return the page.
 
     Parameters
     ----------
     compare
         The results of `benchmarks.compare`.
+    gpu
+        Those of `benchmarks.gpu`, where there are any.
     """
     machine, threads = compare["machine"], compare["threads"]
     speeds = {name: _tokens_per_core(compare, name) for name in compare["variants"]}
@@ -48,10 +50,27 @@ def scale_page(compare: dict[str, Any]) -> str:
         "and tokenises in one thread and runs the model in the others, so with the small model give each "
         "process few cores (8, say) and run several; what does not add up is shared memory bandwidth and the "
         "clock speed of many-core machines. Measure yours with `make bench` before planning.",
-        "A GPU has not been measured, so there is no figure for one: with T trace tokens a second on "
-        f"one, a million traces take 10⁶ × {_TOKENS_A_TRACE:,} ÷ T seconds.",
+        _on_gpu(gpu),
     ]
     return "\n\n".join(paragraphs) + "\n"
+
+
+def _on_gpu(gpu: dict[str, Any] | None) -> str:
+    if gpu is None:
+        return (
+            "A GPU has not been measured, so there is no figure for one: with T trace tokens a second on "
+            f"one, a million traces take 10⁶ × {_TOKENS_A_TRACE:,} ÷ T seconds."
+        )
+    rows = []
+    for name, one in gpu["variants"].items():
+        speed = one["trace_tokens_per_second"]
+        days = [traces * _TOKENS_A_TRACE / speed / 86_400 for traces in _TRACES]
+        rows.append([name, f"{speed:,.0f}", *[_duration(value) for value in days]])
+    return (
+        f"On one {gpu['device']} with one process ([measured](benchmarks.md#gpu)), the time is "
+        f"10⁶ × {_TOKENS_A_TRACE:,} ÷ trace tokens a second:\n\n"
+        + table(["model", "trace tokens a second", "10⁶ traces", "10⁹ traces"], rows)
+    )
 
 
 def _tokens_per_core(compare: dict[str, Any], name: str) -> float:

@@ -110,6 +110,36 @@ def test_pages_without_results_hold_no_figures(tmp_path: Path) -> None:
     assert "|" not in pages["benchmarks.md"]
 
 
+def test_pages_show_what_a_gpu_did(tmp_path: Path) -> None:
+    one = {
+        "precision": "fp16",
+        "traces": 600,
+        "traces_per_second": 500.0,
+        "trace_tokens_per_second": 1_000_000.0,
+        "slots_per_second": 1_500_000.0,
+        "hours_per_million_traces": 8e9 / 1e6 / 3_600,
+        "bare_slots_per_second": 3_000_000.0,
+        "torch_slots_per_second": 4_000_000.0,
+        "largest_difference_from_cpu": 0.0012,
+    }
+    gpu = {
+        "device": "Some GPU",
+        "onnxruntime": "1",
+        "torch": "2",
+        "sample": "traces",
+        "variants": {"default-fp16": one},
+    }
+    (tmp_path / "compare.json").write_text(json.dumps(COMPARE))
+    (tmp_path / "gpu.json").write_text(json.dumps(gpu))
+    pages = make_pages(tmp_path)
+    row = "| default-fp16 | fp16 | 500 | 1,000,000 | 2.22 | 3,000,000 | 4,000,000 | 0.75 | 0.50 | 0.0012 |"
+    assert row in pages["benchmarks.md"]
+    assert "on one Some GPU" in pages["benchmarks.md"]
+    # 8e9 tokens at a million a second are 2.22 hours, and a thousand times that is 92.6 days.
+    assert "| default-fp16 | 1,000,000 | 2.22 h | 92.6 days |" in pages["scale.md"]
+    assert "A GPU has not been measured" not in pages["scale.md"]
+
+
 def test_variants_are_read_from_the_command_line() -> None:
     default, fast, int8 = parse_variants(["default", "fast=some/folder", "int8=runs/int8:int8"])
     assert (default, default.arguments) == (Variant("default"), ["--precision", "fp32"])
