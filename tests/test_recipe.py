@@ -11,15 +11,19 @@ import torch
 from classifier import BranchScorer
 from classifier.errors import InputFileError, OptionError
 from tests.toy_training import write_encoder, write_gold, write_traces
+from training.adapt import adapt_encoder, fill_gaps
 from training.config import TrainingConfig, load_config
 from training.corpus import gold_traces, kind_targets
 from training.export import ParityError, export_model
 from training.finetune import finetune, predict
 from training.folds import fold_of, load_fold, train_folds
 from training.gold import read_gold
+from training.heuristic_corpus import heuristic_traces, sample_excerpts
 from training.model import StepClassifier, load_encoder, special_layout
 from training.narrow import narrow_encoder
+from training.optimisation import find_device
 from training.recipe import TrainingData, is_kept_out, prepare_run, train_model
+from training.soft_labels import fit_on_gold
 from training.trace_files import read_raw_traces
 
 
@@ -36,6 +40,9 @@ def config(encoder: Path) -> TrainingConfig:
         vocabulary_size=0,
         window_lengths=(32, 64),
         context_tokens=12,
+        training_context=(6, 18),
+        adapt_characters=6_000,
+        self_taught_characters=3_000,
         max_steps=10,
         max_step_tokens=24,
         epochs=12,
@@ -65,14 +72,17 @@ def trained(data: TrainingData, config: TrainingConfig, tmp_path_factory: pytest
     assert not (folder / "model").exists()
     record = train_model(data, folder / "model", folder / "run", with_heuristics)
     assert record["parity"] <= 1e-4
-    assert [len(fold) for fold in record["epochs"]] == [config.epochs + 1] * 2
+    # The last two are those of self-teaching.
+    assert [len(fold) for fold in record["epochs"]] == [config.epochs + 1] * 2 + [2]
     assert record["epochs"][1] == only["epochs"]
     return folder
 
 
 @pytest.fixture(scope="module")
 def student(trained: Path, data: TrainingData, config: TrainingConfig) -> Path:
-    narrow = dataclasses.replace(config, hidden_size=32, layers=1, taught_characters=4_000, epochs=20)
+    narrow = dataclasses.replace(
+        config, hidden_size=32, layers=1, taught_characters=4_000, epochs=20, adapt_characters=0
+    )
     taught = dataclasses.replace(data, teacher=trained / "model")
     record = train_model(taught, trained / "student", trained / "student.run", narrow)
     assert set(record["data"]["teacher"]) == {"model.onnx", "tokenizer.json", "card.json"}
@@ -276,3 +286,55 @@ def test_folder_without_trace_files(tmp_path: Path) -> None:
     with pytest.raises(InputFileError, match=str(tmp_path)):
         read_raw_traces([tmp_path])
     assert read_raw_traces([]) == []
+
+
+def test_adapting_needs_traces(data: TrainingData, config: TrainingConfig, tmp_path: Path) -> None:
+    without = dataclasses.replace(data, traces=())
+    with pytest.raises(OptionError, match="needs unlabelled traces"):
+        train_model(without, tmp_path / "model", tmp_path / "run", config)
+
+
+def test_adapted_encoder_guesses_hidden_tokens_better(
+    data: TrainingData, config: TrainingConfig, tmp_path: Path
+) -> None:
+    loaded, tokenizer = load_encoder(config, None)
+    layout = special_layout(config, tokenizer)
+    rows = read_raw_traces(data.traces)
+    streams = [
+        trace.stream
+        for trace in heuristic_traces(
+            sample_excerpts(rows, 6_000, 1), tokenizer, layout, fit_on_gold(read_gold(data.gold))
+        )
+    ]
+    longer = dataclasses.replace(config, adapt_epochs=30, adapt_learning_rate=3e-3)
+    losses = fill_gaps(loaded, streams, tokenizer, layout, longer)
+    assert len(losses) == 30
+    assert losses[-1] < losses[0] - 1.0
+
+
+def test_adapted_encoder_is_kept_and_shared(
+    data: TrainingData, config: TrainingConfig, tmp_path: Path
+) -> None:
+    rows = read_raw_traces(data.traces)
+
+    def adapted() -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        loaded, tokenizer = load_encoder(config, None)
+        adapt_encoder(loaded, rows, tokenizer, special_layout(config, tokenizer), config, tmp_path)
+        return loaded.state_dict()
+
+    first = adapted()
+    written = (tmp_path / "adapted.pt").stat().st_mtime_ns
+    second = adapted()
+    assert (tmp_path / "adapted.pt").stat().st_mtime_ns == written
+    assert all(torch.equal(weight, second[name]) for name, weight in first.items())
+    original = load_encoder(config, None)[0].state_dict()
+    assert not all(torch.equal(weight, original[name]) for name, weight in first.items())
+
+
+def test_device_that_is_not_there_is_refused() -> None:
+    assert find_device("cpu") == torch.device("cpu")
+    assert find_device(None).type in ("cpu", "cuda")
+    for name in ("cuda:99", "abacus"):
+        with pytest.raises(OptionError, match=f"--device {name}: torch cannot use it"):
+            find_device(name)

@@ -27,6 +27,9 @@ class TrainingConfig:
         this many layers that keeps only the embeddings, projected. 0 keeps all.
     window_lengths, context_tokens, max_steps, max_step_tokens
         The window layout.
+    training_context
+        The least and the greatest left context of a window in training: more than the layout's, so that the
+        model learns to use what else fits into a window.
     epochs, batch_tokens, learning_rate, warmup_share, weight_decay, dropout, attention_dropout
         The optimisation: AdamW, linear warm-up and decay. To draw the attention's dropout takes a third of
         the time of training on a CPU, so it is off by default.
@@ -37,9 +40,15 @@ class TrainingConfig:
     folds
         Into how many parts the labelled documents are cut. A model is trained without each, and the mean of
         their weights is the result; 0 trains one model on everything.
+    adapt_characters, adapt_epochs, adapt_learning_rate
+        How many characters of unlabelled traces the encoder first learns to fill gaps in, how often, and at
+        which learning rate; 0 characters leave this out. See `training.adapt`.
     heuristic_characters
         How many characters of unlabelled traces, labelled by heuristics only, training begins with; 0 leaves
-        this first stage out.
+        this stage out.
+    self_taught_characters
+        How many characters of unlabelled traces the model labels at the end, to learn from them for an epoch
+        and then once more from the annotated steps; 0 leaves this out. See `training.self_teach`.
     taught_characters
         How many characters of unlabelled traces a teacher, where there is one, labels for its student.
     seed
@@ -51,7 +60,8 @@ class TrainingConfig:
     layers: int = 0
     hidden_size: int = 0
     window_lengths: tuple[int, ...] = (64, 128, 256)
-    context_tokens: int = 64
+    context_tokens: int = 16
+    training_context: tuple[int, ...] = (32, 96)
     max_steps: int = 48
     max_step_tokens: int = 128
     epochs: int = 2
@@ -65,7 +75,11 @@ class TrainingConfig:
     cue_masking: float = 0.1
     token_masking: float = 0.05
     folds: int = 5
+    adapt_characters: int = 20_000_000
+    adapt_epochs: int = 3
+    adapt_learning_rate: float = 3e-4
     heuristic_characters: int = 0
+    self_taught_characters: int = 7_000_000
     taught_characters: int = 6_000_000
     seed: int = 1
 

@@ -166,7 +166,8 @@ def training_batches(
     by_length: dict[int, list[tuple[Window, LabelledTrace]]] = {length: [] for length in layout.lengths}
     for trace in traces:
         masked = _hide(trace, layout, config, mask_id, random)
-        context = int(random.integers(layout.context_tokens // 2, layout.context_tokens * 3 // 2 + 1))
+        least, most = config.training_context
+        context = int(random.integers(least, most + 1))
         context = min(context, layout.lengths[-1] - 2 - layout.max_step_tokens)
         for window in pack_windows(masked, _with_context_tokens(layout, context), trace.scored):
             by_length[len(window.tokens)].append((window, trace))

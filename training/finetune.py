@@ -16,6 +16,7 @@ from classifier.windows import WindowLayout
 from training.config import TrainingConfig
 from training.corpus import Batch, FloatArray, LabelledTrace, evaluation_batches, training_batches
 from training.model import StepClassifier
+from training.optimisation import decayed_optimizer, half_precision, model_device, warmup_and_decay
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def finetune(
     Parameters
     ----------
     model
-        The model; it is trained in place.
+        The model; it is trained in place, on the device that it is on.
     traces
         The labelled traces.
     tokenizer, layout, config
@@ -67,15 +68,17 @@ def finetune(
     steps_an_epoch = len(
         training_batches(traces, layout, config, mask_id, np.random.default_rng(config.seed))
     )
-    optimizer = _optimizer(model, config)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _warmup_and_decay(steps_an_epoch, config))
+    optimizer = decayed_optimizer(model, config.learning_rate, config.weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, warmup_and_decay(steps_an_epoch * config.epochs, config.warmup_share)
+    )
     records = _resume(run_folder, model, optimizer, schedule)
     begun = time.monotonic() - (records[-1].minutes * 60 if records else 0.0)
     for epoch in range(len(records) + 1, config.epochs + 1):
         random = np.random.default_rng([config.seed, epoch])
         torch.manual_seed(config.seed * 1_000 + epoch)
         model.train()
-        losses = []
+        losses: list[torch.Tensor] = []
         for batch in training_batches(traces, layout, config, mask_id, random):
             loss = _loss(model, batch, config)
             optimizer.zero_grad(set_to_none=True)
@@ -83,8 +86,10 @@ def finetune(
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-            losses.append(loss.item())
-        record = EpochRecord(epoch, float(np.mean(losses)), (time.monotonic() - begun) / 60)
+            # Read only at the end: to read each would make a GPU wait.
+            losses.append(loss.detach())
+        mean_loss = float(torch.stack(losses).double().mean())
+        record = EpochRecord(epoch, mean_loss, (time.monotonic() - begun) / 60)
         records.append(record)
         _save(run_folder, model, optimizer, schedule, records)
         figures = after_epoch(epoch) if after_epoch else {}
@@ -105,10 +110,11 @@ def predict(model: StepClassifier, traces: Sequence[LabelledTrace], layout: Wind
     """
     logits = [np.zeros((int(trace.scored.sum()), 4), dtype=np.float32) for trace in traces]
     model.eval()
+    device = model_device(model)
     with torch.inference_mode():
         for batch, windows in evaluation_batches(traces, layout):
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=_bfloat16_is_fast()):
-                out = model(*_tensors(batch)).float().numpy()
+            with half_precision(device):
+                out = model(*_tensors(batch, device)).float().cpu().numpy()
             for row, (index, window) in enumerate(windows):
                 after = window.first_step + window.step_count
                 logits[index][window.first_step : after] = out[row, : window.step_count]
@@ -116,43 +122,23 @@ def predict(model: StepClassifier, traces: Sequence[LabelledTrace], layout: Wind
 
 
 def _loss(model: StepClassifier, batch: Batch, config: TrainingConfig) -> torch.Tensor:
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=_bfloat16_is_fast()):
-        features = model.dropout(model.features(*_tensors(batch)))
+    device = model_device(model)
+    with half_precision(device):
+        features = model.dropout(model.features(*_tensors(batch, device)))
     features = features.float()
-    targets = torch.from_numpy(batch.targets)
-    weights = torch.from_numpy(batch.weights)
+    targets = torch.from_numpy(batch.targets).to(device)
+    weights = torch.from_numpy(batch.weights).to(device)
     smoothed = targets * (1 - config.label_smoothing) + config.label_smoothing / targets.shape[-1]
     losses = -(smoothed * functional.log_softmax(model.kind_head(features), dim=-1)).sum(-1)
     return (losses * weights).sum() / weights.sum().clamp(min=1.0)
 
 
-def _tensors(batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    return torch.from_numpy(batch.tokens), torch.from_numpy(batch.starts), torch.from_numpy(batch.ends)
-
-
-def _bfloat16_is_fast() -> bool:
-    # Without hardware support bfloat16 is emulated and slower than float32.
-    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def _optimizer(model: StepClassifier, config: TrainingConfig) -> torch.optim.Optimizer:
-    decayed = [weight for weight in model.parameters() if weight.ndim > 1]
-    plain = [weight for weight in model.parameters() if weight.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
-
-
-def _warmup_and_decay(steps_an_epoch: int, config: TrainingConfig) -> Callable[[int], float]:
-    total = max(1, steps_an_epoch * config.epochs)
-    warmup = max(1, round(total * config.warmup_share))
-
-    def factor(step: int) -> float:
-        return min(1.0, (step + 1) / warmup) * max(0.0, (total - step) / total)
-
-    return factor
+def _tensors(batch: Batch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    return (
+        torch.from_numpy(batch.tokens).to(device),
+        torch.from_numpy(batch.starts).to(device),
+        torch.from_numpy(batch.ends).to(device),
+    )
 
 
 def _resume(
@@ -164,7 +150,7 @@ def _resume(
     path = run_folder / "checkpoint.pt"
     if not path.exists():
         return []
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, map_location=model_device(model), weights_only=True)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     schedule.load_state_dict(state["schedule"])

@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from classifier.errors import OptionError
 from classifier.model_folder import file_sha256
 from classifier.windows import WindowLayout
+from training.adapt import adapt_encoder
 from training.calibrate import calibrate
 from training.card import kept_out_figures, model_card
 from training.config import TrainingConfig
@@ -30,6 +31,8 @@ from training.folds import Folds, train_fold, train_folds
 from training.gold import GoldDocument, read_gold
 from training.label_archive import read_labelled
 from training.model import StepClassifier, load_encoder, special_layout
+from training.optimisation import find_device
+from training.self_teach import self_teach
 from training.trace_files import TraceRow, read_raw_traces
 from training.vocabulary import count_tokens
 
@@ -100,13 +103,15 @@ def train_model(
     config: TrainingConfig,
     *,
     only_fold: int | None = None,
+    device: str | None = None,
 ) -> dict[str, Any]:
     """Train, calibrate and export a model.
 
-    Stages: a model for each fold of the labelled documents, trained without it, and the mean of their
-    weights (see `train_folds`), or a teacher's student (see `train_student`); temperature and threshold on
-    documents that no model was trained on; export with a parity check. Each stage leaves its state in the run
-    folder; a run with the same config and data goes on where the last one stopped.
+    Stages: the encoder is adapted to unlabelled traces (see `adapt_encoder`); a model for each fold of the
+    labelled documents, trained without it, and the mean of their weights (see `train_folds`), which then
+    learns from its own labels (see `self_teach`), or a teacher's student (see `train_student`); temperature
+    and threshold on documents that no model was trained on; export with a parity check. Each stage leaves its
+    state in the run folder; a run with the same config and data goes on where the last one stopped.
 
     Parameters
     ----------
@@ -121,6 +126,8 @@ def train_model(
     only_fold
         Train this fold only, from 0, and write no model: folds can so be trained side by side, and a run
         without this goes on from them.
+    device
+        Where to train, as torch names it; by default a GPU where there is one, else the CPU.
 
     Returns
     -------
@@ -130,24 +137,54 @@ def train_model(
     Raises
     ------
     OptionError
-        If the run folder holds a run with another config or other data, or too few documents are given.
+        If the run folder holds a run with another config or other data, too few documents are given, or the
+        device cannot be used.
     InputFileError
         If a file cannot be read.
     """
-    run = prepare_run(data, run_folder, config)
+    run = prepare_run(data, run_folder, config, device=device)
     model, tokenizer, layout = run.model, run.tokenizer, run.layout
-    trained, kept_out = run.trained, run.kept_out
+    trained = run.trained
     if only_fold is not None:
         epochs = train_fold(model, only_fold, trained, run.unlabelled, tokenizer, layout, config, run_folder)
         return {**run.identity, "fold": only_fold, "epochs": [dataclasses.asdict(epoch) for epoch in epochs]}
     if data.teacher is None:
         folds = train_folds(model, trained, run.unlabelled, tokenizer, layout, config, run_folder)
+        if config.self_taught_characters and run.unlabelled:
+            folds.epochs.append(
+                self_teach(
+                    model, trained, run.unlabelled, tokenizer, layout, config, run_folder / "self-taught"
+                )
+            )
     else:
         epochs = train_student(
             model, trained, run.unlabelled, data.teacher, tokenizer, layout, config, run_folder
         )
         folds = Folds([epochs], [])
+    return finish_model(run, folds, output, run_folder, config)
 
+
+def finish_model(
+    run: PreparedRun, folds: Folds, output: Path, run_folder: Path, config: TrainingConfig
+) -> dict[str, Any]:
+    """Calibrate and export the trained model of a run.
+
+    Parameters
+    ----------
+    run
+        The run; its model is trained.
+    folds
+        The epochs, and the logits of documents by models that were not trained on them.
+    output, run_folder, config
+        As in `train_model`.
+
+    Returns
+    -------
+    dict
+        As in `train_model`.
+    """
+    model, tokenizer, layout = run.model.cpu(), run.tokenizer, run.layout
+    trained, kept_out = run.trained, run.kept_out
     calibration_documents = [*kept_out, *run.calibration]
     round_weights(model)
     logits = predict(model, gold_traces(calibration_documents, tokenizer, layout), layout)
@@ -186,12 +223,14 @@ def train_model(
     return record
 
 
-def prepare_run(data: TrainingData, run_folder: Path, config: TrainingConfig) -> PreparedRun:
-    """Read the data and load the encoder of a run, and claim its folder.
+def prepare_run(
+    data: TrainingData, run_folder: Path, config: TrainingConfig, *, device: str | None = None
+) -> PreparedRun:
+    """Read the data, load the encoder of a run and adapt it, and claim the run's folder.
 
     Parameters
     ----------
-    data, run_folder, config
+    data, run_folder, config, device
         As in `train_model`.
 
     Returns
@@ -224,14 +263,18 @@ def prepare_run(data: TrainingData, run_folder: Path, config: TrainingConfig) ->
     encoder, tokenizer = load_encoder(config, _token_counts(unlabelled, config, run_folder))
     layout = special_layout(config, tokenizer)
     known = {document.trace for document in kept_out + calibration}
+    unlabelled = [trace for trace in unlabelled if trace.trace not in known]
+    model = StepClassifier(encoder, layout.pad_id, config.dropout).to(find_device(device))
+    if config.adapt_characters:
+        adapt_encoder(encoder, unlabelled, tokenizer, layout, config, run_folder)
     return PreparedRun(
         identity=identity,
         files=files,
         trained=trained,
         kept_out=kept_out,
         calibration=calibration,
-        unlabelled=[trace for trace in unlabelled if trace.trace not in known],
-        model=StepClassifier(encoder, layout.pad_id, config.dropout),
+        unlabelled=unlabelled,
+        model=model,
         tokenizer=tokenizer,
         layout=layout,
     )

@@ -54,6 +54,10 @@ def train(
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Threads; without it one a core.")
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", help="cpu, cuda or cuda:1; by default a GPU where torch sees one."),
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the run's record as JSON.")] = False,
 ) -> None:
     """Train a classifier from traces and labelled steps, and write a model folder.
@@ -88,7 +92,9 @@ def train(
     if fold is not None and fold > max(1, chosen.folds):
         raise OptionError(f"--only-fold {fold}: the config has {chosen.folds} folds")
     run = run_folder or output.with_name(output.name + ".run")
-    record = train_model(data, output, run, chosen, only_fold=None if fold is None else fold - 1)
+    record = train_model(
+        data, output, run, chosen, only_fold=None if fold is None else fold - 1, device=device
+    )
     if json_output:
         typer.echo(json.dumps(record, indent=2))
     elif fold is not None:
