@@ -1,6 +1,8 @@
 """The comparison: arms, statistics, and a study from teachers to report."""
 
 import json
+import os
+import queue
 import random
 from pathlib import Path
 from typing import Any
@@ -10,20 +12,23 @@ import pytest
 
 from classifier.errors import OptionError
 from classifier.model_folder import read_model_folder
+from classifier.scorer import BranchScorer
 from tests.cli_runner import CommandLine
 from tests.service_process import running_service
 from tests.toy_language_model import sft_rows, write_language_model
 
 pytest.importorskip("trl", reason="fine-tuning needs the extra sft")
 
-from training.sft import run_sft
-from training.sft_config import SftConfig
+from training.json_files import read_rows
 from training.study.arms import SourceRow, kept_numbers, three_word_share
-from training.study.config import Arm, load_study_config
+from training.study.config import Arm, EvaluationConfig, load_study_config
+from training.study.evaluate import evaluate_benchmarks
+from training.study.gpus import take_gpu
 from training.study.results import collect_results
-from training.study.run import check_runs, planned_runs, run_study
+from training.study.run import check_runs, planned_runs, run_study, visible_gpus
 from training.study.statistics import accuracy, compare, holm
 from training.study.step_losses import KINDS
+from training.study.verifiers import BenchmarkProblem
 
 
 def source_rows(count: int = 50) -> list[SourceRow]:
@@ -234,6 +239,20 @@ def test_the_sweep_may_have_fewer_seeds_and_is_drawn_on_those_it_has() -> None:
         load_study_config("tiny", ["sweep_seeds=[5]"])
 
 
+def test_runs_at_the_same_time_have_a_gpu_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert visible_gpus() == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert visible_gpus() == ["3", "5"]
+    free: Any = queue.Queue()
+    for gpu in ("5", ""):
+        free.put(gpu)
+        take_gpu(free)
+        # Nothing to take: what was set stays.
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "5"
+
+
 def test_sources_must_be_paired(tmp_path: Path) -> None:
     model = write_language_model(tmp_path / "model")
     (tmp_path / "benchmark.jsonl").write_text('{"problem": "1 + 1?", "answer": "2"}\n')
@@ -257,27 +276,50 @@ def test_sources_must_be_paired(tmp_path: Path) -> None:
         run_study(load_study_config(str(tmp_path / "study.json")), tmp_path / "study")
 
 
-def test_fine_tuning_on_what_the_running_service_keeps(tmp_path: Path) -> None:
+def test_from_the_running_service_to_a_tested_model(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("math_verify", reason="checking answers needs the extra study")
     model = write_language_model(tmp_path / "model")
     data = tmp_path / "data.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in sft_rows(10)))
+    settings = (
+        "selection.keep=0.5",
+        "completion={trace}\nAnswer: {answer}",
+        "max_length=200",
+        "trainer.max_steps=1",
+        "trainer.save_strategy=no",
+        "trainer.logging_steps=1",
+    )
+    branching = CommandLine(monkeypatch, capfd)
     with running_service(tmp_path / "service") as service:
-        config = SftConfig.model_validate(
-            {
-                "model": str(model),
-                "data": (str(data),),
-                "selection": {"policy": "branch_rate", "keep": 0.5},
-                "completion": "{trace}\nAnswer: {answer}",
-                "max_length": 200,
-                "endpoint": service.url,
-                "trainer": {"max_steps": 1, "save_strategy": "no", "logging_steps": 1},
-            }
+        result = branching(
+            *("sft", data, "--model", model, "--endpoint", service.url, "-o", tmp_path / "run", "--json"),
+            *(word for setting in settings for word in ("--set", setting)),
         )
-        record = run_sft(config, tmp_path / "run")
-    assert record["rows_trained"] < 10
+    assert result.code == 0, result.stderr
+    record = json.loads(result.stdout)
     kept = record["manifest"]["selection"]
     assert kept["errors"] == 0
-    assert kept["kept"] == record["rows_trained"] >= 5
+    assert 5 <= kept["kept"] == record["rows_trained"] < 10
+    # The service scored: the same traces have the same rates here, and the most branching were dropped.
+    local = BranchScorer(threads=1)
+    rates = {row["trace"]: local.score(row["trace"]).branch_rate for row in sft_rows(10)}
+    scores = read_rows(tmp_path / "run" / "scores.jsonl")
+    assert sorted(row["branch_rate"] for row in scores) == pytest.approx(sorted(rates.values()), abs=1e-6)
+    dropped = [row["branch_rate"] for row in read_rows(tmp_path / "run" / "dropped.jsonl")]
+    assert min(dropped) > sorted(rates.values())[4] - 1e-6
+
+    found = evaluate_benchmarks(
+        tmp_path / "run" / "model",
+        {"sums": [BenchmarkProblem("Add 1 and 2.", "3"), BenchmarkProblem("Add 4 and 2.", "6")]},
+        EvaluationConfig(max_new_tokens=8, samples=2),
+        1,
+        local,
+        tmp_path / "responses",
+    )
+    assert len(found["sums"]["greedy"]) == len(found["sums"]["sampled"]) == 2
+    assert [row["answer"] for row in read_rows(tmp_path / "responses" / "sums.jsonl")] == ["3", "6"]
 
 
 def test_the_command_says_what_is_wrong(

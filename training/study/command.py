@@ -21,7 +21,8 @@ def study(
         typer.Option("--set", metavar="NAME=VALUE", help="Change one setting; may be repeated."),
     ] = None,
     processes: Annotated[
-        int, typer.Option("--processes", min=1, help="Runs that go on at the same time.")
+        int,
+        typer.Option("--processes", min=1, help="Runs that go on at the same time, a GPU each if there are."),
     ] = 1,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of each run.")] = 1,
     only_report: Annotated[

@@ -1,5 +1,6 @@
 """Responses of a tuned model, many at a time."""
 
+import gc
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -150,6 +151,9 @@ class VllmGenerator:
     def __init__(self, folder: Path, config: EvaluationConfig) -> None:
         import vllm
 
+        # vLLM takes most of the GPU, and stops where training has left memory reserved.
+        gc.collect()
+        torch.cuda.empty_cache()
         self.config = config
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self._vllm: Any = vllm

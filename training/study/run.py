@@ -18,6 +18,7 @@ from training.sft import run_sft
 from training.study.arms import SourceRow, kept_numbers
 from training.study.config import Arm, StudyConfig
 from training.study.evaluate import evaluate_benchmarks, evaluate_loss
+from training.study.gpus import take_gpu
 from training.study.prepare import Prepared, prepare, read_prepared
 from training.study.report import write_report
 from training.study.results import collect_results
@@ -71,7 +72,7 @@ def run_study(
     folder
         The study's folder.
     processes
-        Runs that go on at the same time.
+        Runs that go on at the same time, each on a GPU of its own as far as there are GPUs.
     threads
         Threads of each.
     only_report
@@ -233,12 +234,18 @@ def run_one(run: PlannedRun, config: StudyConfig, prepared: Prepared, threads: i
 def _run_all(
     runs: list[PlannedRun], config: StudyConfig, prepared: Prepared, processes: int, threads: int
 ) -> None:
-    if processes == 1:
+    gpus = visible_gpus()
+    # Left to itself, the trainer would spread one run over all GPUs, and so change the size of its batches.
+    if processes == 1 and len(gpus) < 2:
         for number, run in enumerate(runs, start=1):
             logger.info("Run %d of %d: %s, seed %d", number, len(runs), run.arm.name, run.seed)
             run_one(run, config, prepared, threads)
         return
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    free = context.Queue()
+    for number in range(processes):
+        free.put(gpus[number % len(gpus)] if gpus else "")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=take_gpu, initargs=(free,)) as pool:
         tasks = {pool.submit(run_one, run, config, prepared, threads): run for run in runs}
         try:
             for number, task in enumerate(as_completed(tasks), start=1):
@@ -253,6 +260,13 @@ def _run_all(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them."""
+    count = torch.cuda.device_count()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return named.split(",")[:count] if named else [str(number) for number in range(count)]
 
 
 def _claim(folder: Path, config: StudyConfig, *, only_report: bool) -> None:
