@@ -92,7 +92,7 @@ def run_study(
     torch.set_num_threads(threads)
     runs = planned_runs(config, folder)
     if not only_report:
-        prepared = prepare(config, folder, threads=threads * processes)
+        prepared = prepare(config, folder, threads=threads)
         logger.info("Before training: %s", {key: prepared.record[key] for key in prepared.sources})
         write_arms(runs, prepared.sources)
         _run_all([run for run in runs if not run.result.is_file()], config, prepared, processes, threads)
