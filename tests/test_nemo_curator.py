@@ -9,9 +9,11 @@ import pytest
 from classifier import BranchScorer
 from classifier.columns import SCORE_COLUMNS
 from tests.example_traces import TRACES
-from tests.ray_cluster import two_cpus
+from tests.ray_cluster import RAY_WARNINGS, two_cpus
 
 pytest.importorskip("nemo_curator", reason="NeMo Curator is not installed")
+
+pytestmark = [pytest.mark.slow, *RAY_WARNINGS]
 
 
 def test_a_pipeline_scores_a_folder(tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ import pytest
 
 from classifier import BranchFilter, BranchScorer
 from classifier.adapters.ray import RayBranchScorer, default_workers, score_dataset
-from classifier.adapters.ray_files import score_parquet
+from classifier.adapters.ray_files import _model_for_workers, _rows_per_block, score_parquet
 from classifier.batch import ScoreOptions, score_files
 from classifier.debug_encoder import DebugEncoder
 from classifier.errors import DependencyError, EngineError, ModelError, OptionError, UsageError
-from classifier.files import BatchLimits
+from classifier.files import BatchLimits, find_inputs
 from classifier.loading import scorer_loader
 from classifier.row_stream import RowOptions
 from tests.cli_runner import CommandLine
@@ -175,6 +175,24 @@ def test_gpus_that_are_not_there() -> None:
 def test_a_worker_refuses_another_model() -> None:
     with pytest.raises(ModelError, match="same model"):
         RayBranchScorer(sha256="0" * 64)
+
+
+def test_workers_find_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert [_model_for_workers(model) for model in (None, "fast", "mine")] == [
+        None,
+        "fast",
+        str(tmp_path / "mine"),
+    ]
+
+
+def test_blocks_of_long_traces_are_small(tmp_path: Path) -> None:
+    for name, length in (("long", 40_000), ("short", 10)):
+        table = pa.table({"trace": [os.urandom(length // 2).hex() for _ in range(20)]})
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    limits = BatchLimits(rows=256, characters=250_000)
+    assert _rows_per_block(find_inputs([str(tmp_path / "long.parquet")]), limits) in (5, 6)
+    assert _rows_per_block(find_inputs([str(tmp_path / "short.parquet")]), limits) == 256
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,10 +22,20 @@ from classifier.batch import ScoreOptions, ScoreSummary
 from classifier.columns import COLUMN_TYPES, ERROR, RATE, RATES, STEPS, may_hold_several
 from classifier.encoder import PROVIDERS
 from classifier.errors import EngineError, InputFileError, OptionError, OutputFileError, RowError
-from classifier.files import ADDED_COLUMNS, SCORE_COLUMNS, InputFile, RowBatch, find_inputs, read_batches
+from classifier.files import (
+    ADDED_COLUMNS,
+    SCORE_COLUMNS,
+    BatchLimits,
+    InputFile,
+    RowBatch,
+    find_inputs,
+    read_batches,
+)
 from classifier.files.manifest import with_provenance
+from classifier.files.table_inputs import batch_rows
 from classifier.files.tables import plan_table
 from classifier.loading import scorer_loader
+from classifier.model_folder import EMBEDDED_MODELS
 from classifier.row_stream import RowCounts
 from classifier.traces import read_traces
 
@@ -118,7 +128,7 @@ def score_parquet(
         dataset = score_dataset(
             dataset,
             **reading,
-            model=None if model is None else str(Path(model).resolve()),
+            model=_model_for_workers(model),
             precision=precision,
             providers=[provider],
             batch_size=batch_size,
@@ -126,7 +136,7 @@ def score_parquet(
             sha256=provenance["model"]["sha256"],
             workers=workers,
             num_gpus=num_gpus,
-            rows_per_block=options.rows.limits.rows,
+            rows_per_block=_rows_per_block(sources, options.rows.limits),
         )
         try:
             dataset.select_columns(schema.names).write_parquet(
@@ -158,6 +168,18 @@ def _parquet_inputs(inputs: Sequence[str]) -> list[InputFile]:
                 "--engine ray, or copy or convert it first"
             )
     return sources
+
+
+def _model_for_workers(model: str | None) -> str | None:
+    """Return a model as workers find it, who run in other folders; an embedded one is found by its name."""
+    return model if model is None or model in EMBEDDED_MODELS else str(Path(model).resolve())
+
+
+def _rows_per_block(sources: Sequence[InputFile], limits: BatchLimits) -> int:
+    """Return how many rows make a block: few where traces are long, so that all workers end together."""
+    found = [pq.read_metadata(source.path or "") for source in sources]
+    size = sum(one.row_group(at).total_byte_size for one in found for at in range(one.num_row_groups))
+    return batch_rows(limits, sum(one.num_rows for one in found), size)
 
 
 def _output_folder(output: str, options: ScoreOptions, sources: Sequence[InputFile]) -> Path:

@@ -116,6 +116,19 @@ def count_table_rows(source: InputFile) -> int:
         return int(file.metadata.num_rows)
 
 
+def batch_rows(limits: BatchLimits, rows: int, size: int) -> int:
+    """Return how many rows of a table fit into a batch.
+
+    Parameters
+    ----------
+    limits
+        When a batch is full.
+    rows, size
+        How many rows there are, and their bytes.
+    """
+    return max(1, min(limits.rows, limits.characters * rows // size if size else limits.rows))
+
+
 def table_rows(table: pa.RecordBatch | pa.Table) -> list[Row]:
     """Turn Arrow data into rows; a row whose text is not UTF-8 becomes an error."""
     columns = [_values(table.column(at)) for at in range(table.num_columns)]
@@ -157,7 +170,7 @@ def _read_parquet(source: InputFile, limits: BatchLimits, skip: int) -> Iterator
             groups = groups[1:]
         total = file.metadata.num_rows
         size = sum(file.metadata.row_group(at).total_byte_size for at in range(file.metadata.num_row_groups))
-        batches = file.iter_batches(batch_size=_rows(limits, total, size), row_groups=list(groups))
+        batches = file.iter_batches(batch_size=batch_rows(limits, total, size), row_groups=list(groups))
         for table in _until_damaged(source, batches):
             done += len(table)
             yield table, done, done / total
@@ -173,16 +186,11 @@ def _read_arrow(source: InputFile, limits: BatchLimits, skip: int) -> Iterator[_
             batches = reader
         done = 0
         for table in _until_damaged(source, batches):
-            rows = _rows(limits, len(table), table.nbytes)
+            rows = batch_rows(limits, len(table), table.nbytes)
             for start in range(0, len(table), rows):
                 part = table.slice(start, rows)
                 done += len(part)
                 yield part, done, None
-
-
-def _rows(limits: BatchLimits, total: int, size: int) -> int:
-    """Return how many rows of a table fit into a batch."""
-    return max(1, min(limits.rows, limits.characters * total // size if size else limits.rows))
 
 
 def _until_damaged(source: InputFile, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
