@@ -180,7 +180,7 @@ def _content_type(request: Request) -> str:
 def _query_options(request: Request) -> dict[str, Any]:
     options: dict[str, Any] = dict(request.query_params)
     flags = {"true": True, "1": True, "false": False, "0": False}
-    for name in ("steps", "as_is"):
+    for name in ("steps", "texts", "as_is"):
         if name in options:
             options[name] = flags.get(options[name].lower(), options[name])
     if "max_rate" in options:

@@ -49,18 +49,21 @@ class ItemScore:
     blocks
         Where the reasoning lies in the text that was given: pairs of a place in the reasoning and the place
         in the text that it comes from, each up to the next pair; ascending, the first one at the start.
+    texts
+        The traces.
     """
 
     scores: tuple[TraceScore, ...]
     several: bool
     blocks: Sequence[tuple[int, int]]
+    texts: tuple[str, ...]
 
     @property
     def branch_rate(self) -> float:
         """Return the branch rate; the mean of those of alternative traces."""
         return sum(score.branch_rate for score in self.scores) / len(self.scores)
 
-    def to_dict(self, *, steps: bool) -> dict[str, Any]:
+    def to_dict(self, *, steps: bool, texts: bool = False) -> dict[str, Any]:
         """Return the result as the service answers it."""
         result: dict[str, Any] = {
             "branch_rate": self.branch_rate,
@@ -70,6 +73,8 @@ class ItemScore:
         }
         if self.several:
             result["branch_rates"] = [score.branch_rate for score in self.scores]
+        if texts:
+            result["texts"] = list(self.texts)
         if steps:
             result["steps"] = [
                 {
@@ -122,14 +127,14 @@ def score_items(
         plans.append((place, several, _blocks(item, traces)))
         texts.extend(trace.text for trace in traces)
     scores = scorer.score_batch_or_errors(texts)
-    return [plan if isinstance(plan, RowError) else _item_score(scores, *plan) for plan in plans]
+    return [plan if isinstance(plan, RowError) else _item_score(scores, texts, *plan) for plan in plans]
 
 
-def result_of(outcome: ItemScore | RowError, *, steps: bool) -> dict[str, Any]:
+def result_of(outcome: ItemScore | RowError, *, steps: bool, texts: bool = False) -> dict[str, Any]:
     """Return an item's result or error as the service answers it."""
     if isinstance(outcome, RowError):
         return {"error": str(outcome), "error_type": outcome.error_type}
-    return outcome.to_dict(steps=steps)
+    return outcome.to_dict(steps=steps, texts=texts)
 
 
 def _read(item: object, options: ItemOptions) -> tuple[tuple[Trace, ...], bool]:
@@ -176,7 +181,11 @@ def _blocks(item: object, traces: Sequence[Trace]) -> Sequence[tuple[int, int]]:
 
 
 def _item_score(
-    scores: Sequence[TraceScore | RowError], place: slice, several: bool, blocks: Sequence[tuple[int, int]]
+    scores: Sequence[TraceScore | RowError],
+    texts: Sequence[str],
+    place: slice,
+    several: bool,
+    blocks: Sequence[tuple[int, int]],
 ) -> ItemScore | RowError:
     good: list[TraceScore] = []
     for index, score in enumerate(scores[place]):
@@ -184,4 +193,4 @@ def _item_score(
             total = place.stop - place.start
             return type(score)(f"trace {index} of {total}: {score}") if several else score
         good.append(score)
-    return ItemScore(tuple(good), several, blocks)
+    return ItemScore(tuple(good), several, blocks, tuple(texts[place]))

@@ -125,7 +125,7 @@ def item_options(request: ScoreOptions | FilterRequest, engine: Engine) -> ItemO
 
 def with_keep(outcome: ItemScore | RowError, options: ScoreOptions) -> dict[str, Any]:
     """Return an item's result, with `keep` if a highest rate was given."""
-    result = result_of(outcome, steps=options.steps)
+    result = result_of(outcome, steps=options.steps, texts=options.texts)
     if options.max_rate is not None and isinstance(outcome, ItemScore):
         result["keep"] = BranchFilter(options.max_rate)(result)
     return result

@@ -38,6 +38,7 @@ class ScoreOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     steps: StrictBool = Field(False, description="Whether results list every step.")
+    texts: StrictBool = Field(False, description="Whether results have the reasoning that was scored.")
     max_rate: Rate | None = Field(
         None, description="The highest branch rate to keep; results then say `keep`."
     )
@@ -130,6 +131,7 @@ class Score(BaseModel):
     kinds: dict[str, int] = Field(description="Branching steps by kind.")
     branch_rates: list[float] | None = Field(None, description="One a trace, if the item holds several.")
     keep: bool | None = Field(None, description="Whether the rate is at most max_rate, if one was given.")
+    texts: list[str] | None = Field(None, description="The reasoning that was scored, one a trace.")
     steps: list[Step] | None = None
 
 

@@ -322,6 +322,52 @@ def test_scoring_a_file_can_be_stopped(page: Page) -> None:
     assert not page.locator("#file-error").is_visible()
 
 
+def test_scoring_goes_on_where_it_was_stopped(page: Page, service: RunningService) -> None:
+    lines = [json.dumps(f"{BRANCHING} {number}").encode() + b"\n" for number in range(700)]
+    asked: list[int] = []
+
+    def refuse_the_third(route: Route) -> None:
+        asked.append((route.request.post_data or "").count("\n"))
+        if len(asked) == 3:
+            route.fulfill(status=500, json={"error": "broken", "error_type": "internal", "detail": None})
+        else:
+            route.continue_()
+
+    page.route("**/v1/score", refuse_the_third)
+    score_file(page, "some.jsonl", b"".join(lines))
+    assert "Broken" in page.inner_text("#file-error")
+    assert "512 rows scored; Score goes on from there." in page.inner_text("#file-status")
+    assert not page.locator("#file-result").is_visible()
+    page.click("#file-form button[type=submit]")
+    page.wait_for_selector("#file-result")
+    assert asked == [256, 256, 188, 188]
+    assert figures(page, "#file-figures")["rows"] == "700"
+    page.fill("#keep", "100")
+    assert downloaded(page) == b"".join(lines)
+    score_file(page, "other.jsonl", b"".join(lines[:10]))
+    assert figures(page, "#file-figures")["rows"] == "10"
+
+
+def test_a_row_of_a_file_can_be_opened(page: Page, service: RunningService) -> None:
+    traces = [f"{CONVERGING} {number}." for number in range(4)]
+    rows: list[dict[str, Any]] = [
+        {"messages": [{"role": "assistant", "content": f"<think>{one}</think>Four."}]} for one in traces
+    ]
+    rows[2] = {"generations": [f"<think>{CONVERGING}</think>1", f"<think>{HOSTILE}</think>2"]}
+    score_file(page, "some.jsonl", b"\xef\xbb\xbf" + "\n".join(map(json.dumps, rows)).encode())
+    (several,) = answer(service, traces=[rows[2]], texts=True)["results"]
+    most = max(zip(several["branch_rates"], several["texts"], strict=True))[1]
+    for number, expected in ((1, traces[0]), (3, most), (4, traces[3])):
+        page.click("#tab-file")
+        page.get_by_role("button", name=f"Row {number}: show its steps").click()
+        expect(page.locator("#panel-trace")).to_be_visible()
+        page.wait_for_selector("#trace-status:has-text('scored.')")
+        assert page.eval_on_selector("#steps", "list => list.textContent") == expected
+        (given,) = answer(service, traces=[expected], steps=True, as_is=True)["results"]
+        assert shown_kinds(page) == [step["kind"] for step in given["steps"]]
+    assert page.evaluate("window.hacked") is None
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

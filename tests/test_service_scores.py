@@ -140,6 +140,28 @@ async def test_schema_and_column_are_obeyed(service: RunningApp, library: Branch
     check((await score(service, [row], schema="trace"))[0], library, BRANCHING)
 
 
+async def test_the_reasoning_that_was_scored_comes_back(service: RunningApp) -> None:
+    rows = [
+        {"messages": [{"role": "assistant", "content": f"<think>{BRANCHING}</think>Two."}]},
+        {"generations": [f"<think>{BRANCHING}</think>1", f"<think>{CONVERGING}</think>2"]},
+        {"trace": None},
+    ]
+    one, two, failed = await score(service, rows, texts=True)
+    assert one["texts"] == [BRANCHING]
+    assert two["texts"] == [BRANCHING, CONVERGING]
+    assert "texts" not in failed
+    assert "texts" not in (await score(service, rows[:1]))[0]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    answer = await service.client.post(
+        "/v1/score?texts=true", content=lines, headers={"content-type": "application/x-ndjson"}
+    )
+    assert [json.loads(line).get("texts") for line in answer.text.splitlines()] == [
+        one["texts"],
+        two["texts"],
+        None,
+    ]
+
+
 async def test_marked_reasoning_is_read_unless_the_text_is_as_is(
     service: RunningApp, library: BranchScorer
 ) -> None:

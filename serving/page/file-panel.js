@@ -11,16 +11,22 @@ const SIDE_ROWS = 4;
 const EXCERPT = 300;
 const ERRORS = 20;
 
+/** Tell whether a file that was chosen is one that was chosen before, and has not changed. */
+const isSame = (one, other) => ["name", "size", "lastModified"].every((name) => one[name] === other[name]);
+
 /**
  * @param {import("./service.js").Service} service
  * @param {(error: Error, place: HTMLElement) => void} report
+ * @param {(trace: string) => void} open Shows a trace with its steps.
  */
-export function activateFilePanel(service, report) {
+export function activateFilePanel(service, report, open) {
   const status = byId("file-status");
   const bar = byId("progress");
   const slider = byId("keep");
   let limits = null;
   let running = null;
+  /** A file whose scoring has not ended: the file, the model, its lines, and the rows that are scored. */
+  let unfinished = null;
   /** What was scored: the lines, their results, these in order, and those that are kept. */
   let scored = null;
   let shownCut = null;
@@ -34,20 +40,30 @@ export function activateFilePanel(service, report) {
     bar.value = 0;
     status.textContent = "Reading…";
     try {
-      limits ??= (await service.info()).limits;
-      const { lines, name } = await read(file, mine.signal);
-      const rows = await scoreFile(service, lines, limits, (share, done) => {
+      const info = await service.info();
+      limits = info.limits;
+      const model = `${info.model.sha256} ${info.model.precision}`;
+      if (!unfinished || unfinished.model !== model || !isSame(unfinished.file, file)) {
+        unfinished = { file, model, rows: [], ...(await read(file, mine.signal)) };
+      }
+      const { lines, name, rows } = unfinished;
+      await scoreFile(service, lines, limits, rows, (share, done) => {
         bar.value = share;
         status.textContent = `${plural(done, "row")} scored…`;
       }, mine.signal);
       if (mine !== running) return;
+      unfinished = null;
       if (!rows.length) throw new Error(`${file.name} holds no rows.`);
       scored = { lines, name, rows, sorted: sortedRates(rows), ordered: mostBranchingFirst(rows) };
       status.textContent = `${plural(rows.length, "row")} scored.`;
       show();
     } catch (error) {
       if (mine !== running) return;
-      status.textContent = error.name === "AbortError" ? "Stopped." : "";
+      const done = unfinished?.rows.length;
+      status.textContent = [
+        error.name === "AbortError" ? "Stopped." : "",
+        done ? `${plural(done, "row")} scored; Score goes on from there.` : "",
+      ].join(" ").trim();
       report(error, byId("file-error"));
     } finally {
       if (mine === running) {
@@ -125,7 +141,7 @@ export function activateFilePanel(service, report) {
         element(
           "tr",
           {},
-          element("th", { scope: "row" }, count(row.number)),
+          element("th", { scope: "row" }, opener(row)),
           element("td", {}, rate(row.rate)),
           element("td", {}, `${count(row.branches)} of ${count(row.steps)}`),
           element("td", {}, row.rate <= maxRate ? "kept" : "dropped"),
@@ -133,6 +149,22 @@ export function activateFilePanel(service, report) {
         ),
       ),
     );
+  }
+
+  /** Make a button that shows the steps of a row. */
+  function opener(row) {
+    const label = `Row ${count(row.number)}: show its steps`;
+    const button = element("button", { type: "button", "aria-label": label, title: label }, count(row.number));
+    button.addEventListener("click", async () => {
+      showMessage(byId("row-error"), null);
+      try {
+        // As text, in which no byte order mark is left.
+        open(await service.reasoningOf(await scored.lines.slice(row.start, row.end).text()));
+      } catch (error) {
+        report(error, byId("row-error"));
+      }
+    });
+    return button;
   }
 
   byId("file-form").addEventListener("submit", (event) => {

@@ -27,25 +27,26 @@ export async function isParquet(file) {
 }
 
 /**
- * Score every line that is not blank.
+ * Score every line that is not blank, from where an earlier call ended.
  *
  * @param {import("./service.js").Service} service
  * @param {Blob} file JSON lines.
  * @param {{max_body_bytes: number}} limits
+ * @param {object[]} rows Gets one a line, as they are scored: `start`, `end`, `rate`, `branches`, `steps`, `error`.
  * @param {(share: number, rows: number) => void} progress Called as rows are scored.
  * @param {AbortSignal} signal
- * @returns {Promise<object[]>} One a line: `start`, `end`, `rate`, `branches`, `steps` and `error`.
  */
-export async function scoreFile(service, file, limits, progress, signal) {
+export async function scoreFile(service, file, limits, rows, progress, signal) {
   const mark = await markLength(file);
   const running = [];
-  const rows = [];
   const finish = async () => {
-    for (const row of await running.shift()) rows.push(row);
+    const scored = await running.shift();
+    signal.throwIfAborted(); // Another call may have gone on with these rows.
+    for (const row of scored) rows.push(row);
     progress(rows.at(-1).end / file.size, rows.length);
   };
   try {
-    for await (const group of inGroups(findLines(file), LINES, Math.min(BYTES, limits.max_body_bytes))) {
+    for await (const group of inGroups(findLines(file, rows.at(-1)?.end ?? 0), LINES, Math.min(BYTES, limits.max_body_bytes))) {
       const scored = scoreGroup(service, file, group, mark, limits.max_body_bytes, signal);
       scored.catch(() => {}); // It is met when its turn comes.
       running.push(scored);
@@ -55,7 +56,6 @@ export async function scoreFile(service, file, limits, progress, signal) {
   } finally {
     await Promise.allSettled(running);
   }
-  return rows;
 }
 
 async function scoreGroup(service, file, group, mark, mostBytes, signal) {

@@ -11,12 +11,13 @@ const isBlank = (byte) => byte === 32 || (byte >= 9 && byte <= 13);
  * Find the lines of a file that are not blank.
  *
  * @param {Blob} file
+ * @param {number} from Where a line begins, to look from there on.
  * @returns {AsyncGenerator<{start: number, end: number}>} `end` is behind the line feed.
  */
-export async function* findLines(file) {
-  let start = 0;
+export async function* findLines(file, from) {
+  let start = from;
   let blank = true;
-  for (let base = 0; base < file.size; base += SLICE) {
+  for (let base = from; base < file.size; base += SLICE) {
     const bytes = new Uint8Array(await file.slice(base, base + SLICE).arrayBuffer());
     for (let at = 0; at < bytes.length; at += 1) {
       if (bytes[at] === NEWLINE) {

@@ -50,5 +50,9 @@ byId("key-form").addEventListener("submit", (event) => {
 
 activateTabs(document.querySelector("[role=tablist]"));
 const tracePanel = activateTracePanel(service, report);
-const filePanel = activateFilePanel(service, report);
+const filePanel = activateFilePanel(service, report, (trace) => {
+  byId("tab-trace").click();
+  byId("tab-trace").focus();
+  tracePanel.open(trace);
+});
 start();

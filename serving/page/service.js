@@ -40,12 +40,20 @@ export class Service {
     return { model, result: results[0] };
   }
 
+  /** Return the reasoning of a line of JSON; where a row has several, that which branches most. */
+  async reasoningOf(line, signal) {
+    const [result] = await this.scoreLines(line, signal, "?texts=true");
+    if (result.error) throw new Error(`This row has no score: ${result.error}.`);
+    const rates = result.branch_rates ?? [result.branch_rate];
+    return result.texts[rates.indexOf(Math.max(...rates))];
+  }
+
   /** Score lines of JSON; waits and tries again while the service is busy. Returns one result a line. */
-  async scoreLines(lines, signal) {
+  async scoreLines(lines, signal, query = "") {
     const headers = { "Content-Type": NDJSON };
     for (let left = TRIES; ; left -= 1) {
       try {
-        const answer = await this.#request("v1/score", { method: "POST", body: lines, headers, signal });
+        const answer = await this.#request(`v1/score${query}`, { method: "POST", body: lines, headers, signal });
         const text = await read(answer, "text");
         return text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
       } catch (error) {

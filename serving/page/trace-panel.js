@@ -84,6 +84,12 @@ export function activateTracePanel(service, report) {
   text.value ||= EXAMPLE;
 
   return {
+    /** Score a text that is reasoning throughout. */
+    open(trace) {
+      text.value = trace;
+      byId("as-is").checked = true;
+      score();
+    },
     /** Score the example, unless something else was put in its place. */
     async scoreExample() {
       if (text.value === EXAMPLE) await score();
