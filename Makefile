@@ -46,6 +46,7 @@ demo: .venv/demo.stamp
 	$(BIN)/branching filter $(DEMO)/scored.jsonl -o $(DEMO)/kept.jsonl --dropped $(DEMO)/dropped.jsonl \
 		--keep 0.9 --overwrite
 	@echo "Look at $(DEMO)/scored.jsonl, $(DEMO)/kept.jsonl and $(DEMO)/dropped.jsonl"
+	@echo "For calls of your own: source .venv/bin/activate, then branching --help"
 
 # The shipped models, from the traces and labelled steps in $(DATA) and the labels and traces written for this
 # project; goes on where it was stopped.
