@@ -2,19 +2,17 @@
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import onnxruntime
 
 from benchmarks.variants import Variant
 from classifier import BranchScorer
 from classifier.encoder import window_inputs
-from classifier.kinds import KINDS
 from classifier.model_folder import read_model_folder
 from classifier.windows import Window
+from training.window_recorder import WindowRecorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +34,6 @@ class WindowCounts:
     tokens: int
 
 
-class _Recorder:
-    batch_size = 1
-
-    def __init__(self) -> None:
-        self.windows: list[Window] = []
-
-    def submit(self, windows: Sequence[Window]) -> "Future[list[npt.NDArray[np.float32]]]":
-        self.windows.extend(windows)
-        future: Future[list[npt.NDArray[np.float32]]] = Future()
-        future.set_result([np.zeros((window.step_count, len(KINDS)), np.float32) for window in windows])
-        return future
-
-
 def make_windows(traces: Sequence[str], model: str | None = None) -> list[Window]:
     """Return the windows that a scorer makes of traces.
 
@@ -59,7 +44,7 @@ def make_windows(traces: Sequence[str], model: str | None = None) -> list[Window
     model
         The model folder; the embedded one by default.
     """
-    recorder = _Recorder()
+    recorder = WindowRecorder()
     BranchScorer(model, encoder=recorder).score_batch_or_errors(traces)
     return recorder.windows
 

@@ -4,25 +4,20 @@ import dataclasses
 import shutil
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from classifier.encoder import window_inputs
 from classifier.errors import InputFileError, OptionError, OutputFileError
-from classifier.kinds import KINDS
 from classifier.model_folder import PRECISION_FILES, model_path, read_model_folder
 from classifier.scorer import BranchScorer
-from classifier.windows import Window
 from training.export import seal
 from training.half import convert_to_float16
 from training.precision_agreement import Agreement, measure_agreement
 from training.quantise import Inputs, quantise
 from training.trace_files import read_raw_traces
+from training.window_recorder import WindowRecorder
 
 EXAMPLE_TRACES: Final = Path(__file__).parents[1] / "examples" / "demo" / "traces.jsonl"
 """What precisions are compared on where no traces are given."""
@@ -162,28 +157,12 @@ def calibration_inputs(folder: Path, traces: Sequence[str]) -> list[Inputs]:
     OptionError
         If none of the traces can be scored.
     """
-    recorder = _Recorder()
+    recorder = WindowRecorder()
     BranchScorer(folder, encoder=recorder).score_batch_or_errors(traces)
     if not recorder.windows:
         raise OptionError("none of the traces can be scored; give others with --traces")
     max_steps = read_model_folder(folder).layout.max_steps
     return [window_inputs([window], max_steps) for window in _spread(recorder.windows, _CALIBRATION_WINDOWS)]
-
-
-class _Recorder:
-    """Keeps the windows that a scorer would run."""
-
-    batch_size = 1
-
-    def __init__(self) -> None:
-        self.windows: list[Window] = []
-
-    def submit(self, windows: Sequence[Window]) -> "Future[list[npt.NDArray[np.float32]]]":
-        """Keep windows; the answer means nothing."""
-        self.windows.extend(windows)
-        future: Future[list[npt.NDArray[np.float32]]] = Future()
-        future.set_result([np.zeros((window.step_count, len(KINDS)), np.float32) for window in windows])
-        return future
 
 
 def _choose(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
