@@ -288,10 +288,16 @@ def test_folder_without_trace_files(tmp_path: Path) -> None:
     assert read_raw_traces([]) == []
 
 
-def test_adapting_needs_traces(data: TrainingData, config: TrainingConfig, tmp_path: Path) -> None:
+def test_without_traces_the_encoder_is_not_adapted(
+    data: TrainingData, config: TrainingConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     without = dataclasses.replace(data, traces=())
-    with pytest.raises(OptionError, match="needs unlabelled traces"):
-        train_model(without, tmp_path / "model", tmp_path / "run", config)
+    short = dataclasses.replace(config, epochs=1, folds=0)
+    with caplog.at_level("INFO"):
+        record = train_model(without, tmp_path / "model", tmp_path / "run", short)
+    assert "the encoder is not adapted" in caplog.text
+    assert [len(fold) for fold in record["epochs"]] == [1]
+    assert not (tmp_path / "run" / "adapted.pt").exists()
 
 
 def test_adapted_encoder_guesses_hidden_tokens_better(

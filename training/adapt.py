@@ -18,7 +18,6 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from classifier.errors import OptionError
 from classifier.windows import IntArray, TokenStream, WindowLayout, join_steps
 from training.config import TrainingConfig
 from training.heuristic_corpus import sample_excerpts
@@ -94,17 +93,7 @@ def adapt_encoder(
         As the encoder was loaded with.
     run_folder
         Where the adapted weights are kept as `adapted.pt`; where they are there already they are loaded.
-
-    Raises
-    ------
-    OptionError
-        If there are no traces to read.
     """
-    if not unlabelled:
-        raise OptionError(
-            "adapting the encoder needs unlabelled traces; give folders or files of them, or set "
-            "adapt_characters to 0"
-        )
     path = run_folder / "adapted.pt"
     # Folds that are trained side by side share one adapted encoder.
     with FileLock(run_folder / "adapted.lock"):

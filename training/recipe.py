@@ -265,8 +265,10 @@ def prepare_run(
     known = {document.trace for document in kept_out + calibration}
     unlabelled = [trace for trace in unlabelled if trace.trace not in known]
     model = StepClassifier(encoder, layout.pad_id, config.dropout).to(find_device(device))
-    if config.adapt_characters:
+    if config.adapt_characters and unlabelled:
         adapt_encoder(encoder, unlabelled, tokenizer, layout, config, run_folder)
+    elif config.adapt_characters:
+        logger.info("no unlabelled traces: the encoder is not adapted, and the model does not teach itself")
     return PreparedRun(
         identity=identity,
         files=files,
