@@ -19,6 +19,7 @@ EXTRAS = {
     "gpu",
     "client",
     "report",
+    "remote",
     "train",
     "sft",
     "study",
