@@ -18,6 +18,14 @@ START_SECONDS = 120
 STOP_SECONDS = 60
 
 
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        # It ended after it was listed, and its parent has not taken note.
+        return []
+
+
 @dataclass(frozen=True, slots=True)
 class RunningService:
     """A service that runs in another process."""
@@ -29,7 +37,7 @@ class RunningService:
     def workers(self, service_name: str) -> list[psutil.Process]:
         """Return the processes of one of the two services."""
         children = psutil.Process(self.process.pid).children()
-        return [child for child in children if service_name in child.cmdline()]
+        return [child for child in children if service_name in _command(child)]
 
     def ready(self) -> bool:
         """Tell whether the service says that it is ready."""
