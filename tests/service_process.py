@@ -20,10 +20,11 @@ STOP_SECONDS = 60
 
 def _command(process: psutil.Process) -> list[str]:
     try:
-        return process.cmdline()
+        command: list[str] = process.cmdline()
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         # It ended after it was listed, and its parent has not taken note.
         return []
+    return command
 
 
 @dataclass(frozen=True, slots=True)
