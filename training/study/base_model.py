@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +24,8 @@ from transformers import (
 from training.json_files import read_json, write_json
 from training.settings import Settings
 from training.sft import LossLog
-from training.study.teaching import equation, expression, reductions
+from training.study.divergent_teacher import divergent_trace
+from training.study.teaching import convergent_trace, equation, expression, reductions
 
 PAD: Final = "<|pad|>"
 END: Final = "<|end|>"
@@ -106,11 +107,11 @@ def train_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTok
     return wrapped
 
 
-def pretraining_documents(count: int, seed: int) -> Iterator[str]:
+def pretraining_documents(count: int, seed: int, avoided: Collection[tuple[int, ...]] = ()) -> Iterator[str]:
     """Generate what the base model reads before the study.
 
-    Calculations, bare chains of them with and without the sum that they work out, sums that are read out
-    twice, counting, and plain sentences. Neither teacher's phrases occur in it, nor the chat template.
+    Calculations, chains read out twice, chains that get shorter, as many traces of the one teacher as of the
+    other, counting, and plain sentences. There is no question and no answer to one among it.
 
     Parameters
     ----------
@@ -118,25 +119,44 @@ def pretraining_documents(count: int, seed: int) -> Iterator[str]:
         How many documents.
     seed
         Seed of the draw.
+    avoided
+        Chains that no document is about: those that models are to be tested on.
     """
     rng = random.Random(seed)
+
+    def chain(most: int) -> list[int]:
+        terms = _terms(rng, most)
+        while tuple(terms) in avoided:
+            terms = _terms(rng, most)
+        return terms
+
     for _ in range(count):
         kind = rng.random()
-        if kind < 0.25:
+        if kind < 0.2:
             yield " ".join(f"{equation(*_operands(rng))}." for _ in range(rng.randint(4, 10)))
-        elif kind < 0.45:
-            chain = expression(_terms(rng))
-            yield f"{chain}: {chain}."
-        elif kind < 0.94:
-            yield f"{' = '.join(reductions(_terms(rng)))}."
-        elif kind < 0.97:
+        elif kind < 0.35:
+            read = expression(chain(9))
+            yield f"{read}: {read}."
+        elif kind < 0.6:
+            yield f"{' = '.join(reductions(chain(9)))}."
+        elif kind < 0.78:
+            yield convergent_trace(chain(6), rng).text
+        elif kind < 0.96:
+            yield divergent_trace(chain(6), rng).text
+        elif kind < 0.98:
             yield _count(rng)
         else:
             yield " ".join(_sentence(rng) for _ in range(rng.randint(2, 5)))
 
 
 def pretrain(
-    config: BaseModelConfig, texts: Sequence[str], context: int, folder: Path, *, threads: int
+    config: BaseModelConfig,
+    texts: Sequence[str],
+    context: int,
+    folder: Path,
+    *,
+    threads: int,
+    avoided: Collection[tuple[int, ...]] = (),
 ) -> dict[str, Any]:
     """Pre-train the base model, or go on where pre-training was stopped.
 
@@ -152,6 +172,8 @@ def pretrain(
         The model folder to write; its checkpoints go into `checkpoints` beside it.
     threads
         Threads to train with.
+    avoided
+        See `pretraining_documents`.
 
     Returns
     -------
@@ -164,7 +186,7 @@ def pretrain(
         return record
     torch.set_num_threads(threads)
     set_seed(config.seed)
-    documents = list(pretraining_documents(config.documents, config.seed))
+    documents = list(pretraining_documents(config.documents, config.seed, avoided))
     tokenizer = train_tokenizer([*documents[:5_000], *texts], config.vocabulary_size)
     model = LlamaForCausalLM(
         LlamaConfig(
@@ -243,8 +265,8 @@ def _term(rng: random.Random) -> int:
     return rng.randint(0, 9) * rng.choice((1, -1))
 
 
-def _terms(rng: random.Random) -> list[int]:
-    return [rng.randint(0, 9), *(_term(rng) for _ in range(rng.randint(2, 8)))]
+def _terms(rng: random.Random, most: int) -> list[int]:
+    return [rng.randint(0, 9), *(_term(rng) for _ in range(rng.randint(2, most - 1)))]
 
 
 def _count(rng: random.Random) -> str:

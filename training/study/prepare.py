@@ -19,6 +19,7 @@ from training.sft_scores import scored_columns
 from training.study.arms import SourceRow
 from training.study.base_model import pretrain
 from training.study.config import StudyConfig
+from training.study.problems import expression_terms
 from training.study.verifiers import BenchmarkProblem, read_benchmark
 from training.study.world import SOURCES, build_world
 
@@ -79,7 +80,15 @@ def prepare(config: StudyConfig, folder: Path, *, threads: int) -> Prepared:
         rows = {source: read_sft_rows(paths[source], config.completion) for source in SOURCES}
         texts = [row.trace for source in SOURCES for row in rows[source]]
         texts += [row.prompt[-1]["content"] for row in rows["divergent"]]
-        record["base"] = pretrain(config.base, texts, config.max_length, Path(model), threads=threads)
+        tested = {
+            expression_terms(problem.metadata["expression"])
+            for path in benchmark_files.values()
+            for problem in read_benchmark(path)
+            if problem.metadata is not None
+        }
+        record["base"] = pretrain(
+            config.base, texts, config.max_length, Path(model), threads=threads, avoided=tested
+        )
     else:
         # The settings were checked.
         assert config.sources is not None  # noqa: S101
