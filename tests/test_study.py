@@ -4,10 +4,13 @@ import json
 import os
 import queue
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from classifier.errors import OptionError
@@ -23,12 +26,12 @@ from training.json_files import read_rows
 from training.study.arms import SourceRow, kept_numbers, three_word_share
 from training.study.config import Arm, EvaluationConfig, load_study_config
 from training.study.evaluate import evaluate_benchmarks
-from training.study.gpus import take_gpu
 from training.study.results import collect_results
 from training.study.run import check_runs, planned_runs, run_study, visible_gpus
 from training.study.statistics import accuracy, compare, holm
 from training.study.step_losses import KINDS
 from training.study.verifiers import BenchmarkProblem
+from training.study.workers import begin_worker
 
 
 def source_rows(count: int = 50) -> list[SourceRow]:
@@ -248,9 +251,34 @@ def test_runs_at_the_same_time_have_a_gpu_each(monkeypatch: pytest.MonkeyPatch) 
     free: Any = queue.Queue()
     for gpu in ("5", ""):
         free.put(gpu)
-        take_gpu(free)
+        begin_worker(free)
         # Nothing to take: what was set stays.
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "5"
+
+
+POOL = """
+import multiprocessing, os, time
+from concurrent.futures import ProcessPoolExecutor
+from training.study.workers import begin_worker
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    free = context.Queue()
+    free.put("")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=begin_worker, initargs=(free,)) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        pool.submit(time.sleep, 300).result()
+"""
+
+
+def test_workers_end_with_a_study_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "pool.py"
+    script.write_text(POOL)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as study:
+        assert study.stdout is not None
+        worker = psutil.Process(int(study.stdout.readline()))
+        study.kill()
+    worker.wait(timeout=60)
 
 
 def test_sources_must_be_paired(tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from training.sft import run_sft
 from training.study.arms import SourceRow, kept_numbers
 from training.study.config import Arm, StudyConfig
 from training.study.evaluate import evaluate_benchmarks, evaluate_loss
-from training.study.gpus import take_gpu
 from training.study.prepare import Prepared, prepare, read_prepared
 from training.study.report import write_report
 from training.study.results import collect_results
+from training.study.workers import begin_worker
 
 logger = logging.getLogger(__name__)
 
@@ -245,7 +245,9 @@ def _run_all(
     free = context.Queue()
     for number in range(processes):
         free.put(gpus[number % len(gpus)] if gpus else "")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=take_gpu, initargs=(free,)) as pool:
+    with ProcessPoolExecutor(
+        processes, mp_context=context, initializer=begin_worker, initargs=(free,)
+    ) as pool:
         tasks = {pool.submit(run_one, run, config, prepared, threads): run for run in runs}
         try:
             for number, task in enumerate(as_completed(tasks), start=1):
