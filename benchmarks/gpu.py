@@ -20,6 +20,7 @@ import torch
 from transformers import BertConfig, BertModel
 
 from benchmarks.sample import REAL_TRACES, load_sample
+from benchmarks.scale import TOKENS_A_TRACE
 from benchmarks.variants import DEFAULT, Variant, parse_variants
 from benchmarks.windows import count_windows, make_windows
 from classifier import BranchScorer
@@ -27,9 +28,6 @@ from classifier.bound_session import BoundSession
 from classifier.encoder import window_inputs
 from classifier.model_folder import read_model_folder
 from training.model import StepClassifier
-
-TRACE_TOKENS: Final = 8_000
-"""Tokens of a trace in the estimate of hours for a million of them."""
 
 _SHAPES: Final = {"default": (384, 6, 12), "fast": (192, 3, 6)}
 """Width, layers and attention heads of the embedded models, for torch beside them."""
@@ -70,7 +68,7 @@ def measure(variant: Variant, traces: Sequence[str], seconds: float) -> dict[str
         "characters_per_second": sum(map(len, traces)) / passes,
         "trace_tokens_per_second": trace_tokens,
         "slots_per_second": counts.slots / passes,
-        "hours_per_million_traces": 1e6 * TRACE_TOKENS / trace_tokens / 3600,
+        "hours_per_million_traces": 1e6 * TOKENS_A_TRACE / trace_tokens / 3600,
         "bare_slots_per_second": _bare(variant, windows, seconds),
         "torch_slots_per_second": _torch(variant, windows, seconds),
         "largest_difference_from_cpu": max(
@@ -86,7 +84,6 @@ def _bare(variant: Variant, windows: Sequence[Any], seconds: float) -> float:
     bound = BoundSession(session, _BATCH_SIZE, may_shrink=False)
     full = _full_windows(windows, folder.layout.lengths[-1])
     inputs = window_inputs(full, folder.layout.max_steps)
-    bound.run(inputs)
     return _BATCH_SIZE * folder.layout.lengths[-1] / _repeat(lambda: bound.run(inputs), seconds)
 
 
@@ -113,7 +110,6 @@ def _torch(variant: Variant, windows: Sequence[Any], seconds: float) -> float:
         with torch.inference_mode():
             model(*(tensor.cuda(non_blocking=True) for tensor in tensors)).softmax(-1).cpu()
 
-    run()
     return _BATCH_SIZE * folder.layout.lengths[-1] / _repeat(run, seconds)
 
 

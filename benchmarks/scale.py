@@ -6,7 +6,8 @@ from benchmarks.side_by_side import load_note, rate
 from benchmarks.tables import number, table
 
 _TRACES: Final = (10**6, 10**9)
-_TOKENS_A_TRACE: Final = 8_000
+TOKENS_A_TRACE: Final = 8_000
+"""What a trace of a reasoning corpus is taken as."""
 _MACHINES: Final = {
     "2 cores, as measured": 2,
     "workstation, 16 cores": 16,
@@ -30,18 +31,18 @@ def scale_page(compare: dict[str, Any], gpu: dict[str, Any] | None = None) -> st
     rows = []
     for name, speed in speeds.items():
         for label, cores in _MACHINES.items():
-            days = [traces * _TOKENS_A_TRACE / (speed * cores) / 86_400 for traces in _TRACES]
+            days = [traces * TOKENS_A_TRACE / (speed * cores) / 86_400 for traces in _TRACES]
             rows.append([name, label, *[_duration(value) for value in days]])
     measured = "; ".join(f"{name} {speed:,.0f}" for name, speed in speeds.items())
     first, speed = next(iter(speeds.items()))
-    hours = _TRACES[0] * _TOKENS_A_TRACE / speed / 3_600
+    hours = _TRACES[0] * TOKENS_A_TRACE / speed / 3_600
     paragraphs = [
         "# A million and a billion traces",
         "Made by `python -m benchmarks.document` from the figures of [the benchmarks](benchmarks.md).",
         f"Measured on {machine['processor']}, threads: {threads}, `branching score` end to end, in trace "
         f"tokens a second and core: {measured}. {load_note(compare['load'])}",
-        f"A trace of a reasoning corpus is taken as {_TOKENS_A_TRACE:,} tokens. The arithmetic, for "
-        f"{first}: 10⁶ traces × {_TOKENS_A_TRACE:,} tokens ÷ {speed:,.0f} tokens a second and core = "
+        f"A trace of a reasoning corpus is taken as {TOKENS_A_TRACE:,} tokens. The arithmetic, for "
+        f"{first}: 10⁶ traces × {TOKENS_A_TRACE:,} tokens ÷ {speed:,.0f} tokens a second and core = "
         f"{number(hours)} core-hours = {number(hours / 24)} core-days; divided by the number of cores that "
         "is the time.",
         table(["model", "machine, of cores like these", "10⁶ traces", "10⁹ traces"], rows),
@@ -59,16 +60,16 @@ def _on_gpu(gpu: dict[str, Any] | None) -> str:
     if gpu is None:
         return (
             "A GPU has not been measured, so there is no figure for one: with T trace tokens a second on "
-            f"one, a million traces take 10⁶ × {_TOKENS_A_TRACE:,} ÷ T seconds."
+            f"one, a million traces take 10⁶ × {TOKENS_A_TRACE:,} ÷ T seconds."
         )
     rows = []
     for name, one in gpu["variants"].items():
         speed = one["trace_tokens_per_second"]
-        days = [traces * _TOKENS_A_TRACE / speed / 86_400 for traces in _TRACES]
+        days = [traces * TOKENS_A_TRACE / speed / 86_400 for traces in _TRACES]
         rows.append([name, f"{speed:,.0f}", *[_duration(value) for value in days]])
     return (
         f"On one {gpu['device']} with one process ([measured](benchmarks.md#gpu)), the time is "
-        f"10⁶ × {_TOKENS_A_TRACE:,} ÷ trace tokens a second:\n\n"
+        f"10⁶ × {TOKENS_A_TRACE:,} ÷ trace tokens a second:\n\n"
         + table(["model", "trace tokens a second", "10⁶ traces", "10⁹ traces"], rows)
     )
 

@@ -21,7 +21,14 @@ from torch.nn import functional
 from classifier.windows import IntArray, TokenStream, WindowLayout, join_steps
 from training.config import TrainingConfig
 from training.heuristic_corpus import sample_excerpts
-from training.optimisation import decayed_optimizer, half_precision, model_device, warmup_and_decay
+from training.model import mask_token
+from training.optimisation import (
+    decayed_optimizer,
+    half_precision,
+    model_device,
+    take_step,
+    warmup_and_decay,
+)
 from training.trace_files import TraceRow
 
 logger = logging.getLogger(__name__)
@@ -153,7 +160,7 @@ def fill_gaps(
     device = model_device(encoder)
     torch.manual_seed(config.seed)
     filler = GapFiller(encoder, layout.pad_id).to(device).train()
-    mask_id = tokenizer.token_to_id("[MASK]") or tokenizer.token_to_id("<mask>") or layout.marker_id
+    mask_id = mask_token(tokenizer, layout)
     count = tokenizer.get_vocab_size()
     optimizer = decayed_optimizer(filler, config.adapt_learning_rate, config.weight_decay)
     epochs = [list(_windows(streams, layout, [config.seed, epoch])) for epoch in range(config.adapt_epochs)]
@@ -170,11 +177,7 @@ def fill_gaps(
             with half_precision(device):
                 logits = filler(torch.from_numpy(shown).to(device), torch.from_numpy(hidden).to(device))
             loss = functional.cross_entropy(logits.float(), torch.from_numpy(tokens[hidden]).to(device))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(filler.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
+            take_step(loss, filler, optimizer, schedule)
             total.append(loss.detach())
         losses.append(float(torch.stack(total).double().mean()))
         minutes = (time.monotonic() - begun) / 60

@@ -15,8 +15,14 @@ from torch.nn import functional
 from classifier.windows import WindowLayout
 from training.config import TrainingConfig
 from training.corpus import Batch, FloatArray, LabelledTrace, evaluation_batches, training_batches
-from training.model import StepClassifier
-from training.optimisation import decayed_optimizer, half_precision, model_device, warmup_and_decay
+from training.model import StepClassifier, mask_token
+from training.optimisation import (
+    decayed_optimizer,
+    half_precision,
+    model_device,
+    take_step,
+    warmup_and_decay,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +70,7 @@ def finetune(
     """
     run_folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    mask_id = tokenizer.token_to_id("[MASK]") or tokenizer.token_to_id("<mask>") or layout.marker_id
+    mask_id = mask_token(tokenizer, layout)
     steps_an_epoch = len(
         training_batches(traces, layout, config, mask_id, np.random.default_rng(config.seed))
     )
@@ -81,11 +87,7 @@ def finetune(
         losses: list[torch.Tensor] = []
         for batch in training_batches(traces, layout, config, mask_id, random):
             loss = _loss(model, batch, config)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
+            take_step(loss, model, optimizer, schedule)
             # Read only at the end: to read each would make a GPU wait.
             losses.append(loss.detach())
         mean_loss = float(torch.stack(losses).double().mean())

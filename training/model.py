@@ -125,6 +125,17 @@ def special_layout(config: TrainingConfig, tokenizer: Tokenizer) -> WindowLayout
     return config.layout(pad_id=pad, start_id=start, marker_id=marker)
 
 
+def mask_token(tokenizer: Tokenizer, layout: WindowLayout) -> int:
+    """Return the token that stands in for a hidden one: the tokenizer's own, or else the marker.
+
+    Parameters
+    ----------
+    tokenizer, layout
+        Those of the model.
+    """
+    return tokenizer.token_to_id("[MASK]") or tokenizer.token_to_id("<mask>") or layout.marker_id
+
+
 def _first_known(tokenizer: Tokenizer, names: tuple[str, ...]) -> int:
     known = [name for name in names if tokenizer.token_to_id(name) is not None]
     return token_ids(tokenizer, known[:1] or names[:1])[0]

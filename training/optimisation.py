@@ -91,3 +91,25 @@ def warmup_and_decay(steps: int, warmup_share: float) -> Callable[[int], float]:
         return min(1.0, (step + 1) / warmup) * max(0.0, (total - step) / total)
 
     return factor
+
+
+def take_step(
+    loss: torch.Tensor,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> None:
+    """Move a model's weights down a loss's gradient, clipped to norm 1, and the schedule one step on.
+
+    Parameters
+    ----------
+    loss
+        The loss of one batch.
+    model, optimizer, schedule
+        What is trained, and how.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    schedule.step()
