@@ -1,6 +1,7 @@
 """Answers are found in responses, and judged by math-verify and by reasoning-gym."""
 
 import json
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,24 @@ def test_answers_are_judged_in_worker_processes() -> None:
         (total, "Answer: 8", False),
         (total, "Answer: 1, 2, or 7", False),
     ]
-    verifier = AnswerVerifier()
-    right = verifier.check([problem for problem, _, _ in cases], [response for _, response, _ in cases])
-    assert right == [expected for _, _, expected in cases]
+    # In a process of its own, as each run of a study: one that left its worker running never ended.
+    context = multiprocessing.get_context("spawn")
+    answers: multiprocessing.Queue[list[bool]] = context.Queue()
+    problems, responses = [problem for problem, _, _ in cases], [response for _, response, _ in cases]
+    run = context.Process(target=check_answers, args=(problems, responses, answers))
+    run.start()
+    try:
+        assert answers.get(timeout=120) == [expected for _, _, expected in cases]
+        run.join(timeout=60)
+        assert run.exitcode == 0
+    finally:
+        run.kill()
+
+
+def check_answers(
+    problems: list[BenchmarkProblem],
+    responses: list[str],
+    answers: "multiprocessing.Queue[list[bool]]",
+) -> None:
+    with AnswerVerifier() as verifier:
+        answers.put(verifier.check(problems, responses))

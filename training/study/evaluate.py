@@ -13,7 +13,7 @@ from training.sft_rows import SftRow, read_sft_rows
 from training.study.config import EvaluationConfig
 from training.study.generation import Generator, Response, load_model, open_generator
 from training.study.step_losses import step_losses
-from training.study.verifiers import AnswerVerifier, BenchmarkProblem, shared_verifier
+from training.study.verifiers import AnswerVerifier, BenchmarkProblem
 
 
 def evaluate_benchmarks(
@@ -48,32 +48,13 @@ def evaluate_benchmarks(
         share of finished responses and mean branch rate of the greedy ones.
     """
     generator = open_generator(model, config)
-    results = {}
-    verifier = shared_verifier()
-    for name, problems in benchmarks.items():
-        greedy = _right(generator, verifier, problems, 0, seed)
-        sampled = _right(generator, verifier, problems, config.samples, seed) if config.samples else None
-        responses = [copies[0] for copies, _ in greedy]
-        results[name] = {
-            "greedy": [right for _, right in greedy],
-            "sampled": None if sampled is None else [right for _, right in sampled],
-            "tokens": sum(one.tokens for one in responses) / len(responses),
-            "finished": sum(one.finished for one in responses) / len(responses),
-            "branch_rate": _mean_rate(responses[: config.scored_responses], scorer),
+    with AnswerVerifier() as verifier:
+        return {
+            name: _evaluate_benchmark(
+                generator, verifier, problems, config, seed, scorer, folder / f"{name}.jsonl"
+            )
+            for name, problems in benchmarks.items()
         }
-        write_rows(
-            folder / f"{name}.jsonl",
-            [
-                {
-                    "problem": problem.problem,
-                    "answer": problem.answer,
-                    "response": one.text,
-                    "right": right,
-                }
-                for problem, one, (_, right) in zip(problems, responses, greedy, strict=True)
-            ],
-        )
-    return results
 
 
 def evaluate_loss(
@@ -119,6 +100,32 @@ def evaluate_loss(
             max_length=max_length,
         )
     return losses
+
+
+def _evaluate_benchmark(
+    generator: Generator,
+    verifier: AnswerVerifier,
+    problems: Sequence[BenchmarkProblem],
+    config: EvaluationConfig,
+    seed: int,
+    scorer: BranchScorer,
+    path: Path,
+) -> dict[str, Any]:
+    greedy = _right(generator, verifier, problems, 0, seed)
+    sampled = _right(generator, verifier, problems, config.samples, seed) if config.samples else None
+    responses = [copies[0] for copies, _ in greedy]
+    rows = [
+        {"problem": problem.problem, "answer": problem.answer, "response": one.text, "right": right}
+        for problem, one, (_, right) in zip(problems, responses, greedy, strict=True)
+    ]
+    write_rows(path, rows)
+    return {
+        "greedy": [right for _, right in greedy],
+        "sampled": None if sampled is None else [right for _, right in sampled],
+        "tokens": sum(one.tokens for one in responses) / len(responses),
+        "finished": sum(one.finished for one in responses) / len(responses),
+        "branch_rate": _mean_rate(responses[: config.scored_responses], scorer),
+    }
 
 
 def _right(

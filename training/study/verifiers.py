@@ -9,9 +9,8 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from classifier.errors import DependencyError, InputFileError
 from classifier.files import find_inputs, read_batches
@@ -96,17 +95,24 @@ def final_answer(response: str) -> str | None:
 
 
 class AnswerVerifier:
-    """Checks answers in worker processes, which end with this process.
+    """Checks answers in worker processes, which end with the `with` block that it opens.
 
     Parameters
     ----------
     workers
         How many processes.
-
     """
 
     def __init__(self, workers: int = 1) -> None:
         self._pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+
+    def __enter__(self) -> Self:
+        """Return the verifier itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the worker processes: a process that is itself a worker would wait for them for ever."""
+        self._pool.shutdown()
 
     def check(self, problems: Sequence[BenchmarkProblem], responses: Sequence[str]) -> list[bool]:
         """Check one response a problem.
@@ -129,12 +135,6 @@ class AnswerVerifier:
             If math-verify or reasoning-gym is needed and not installed.
         """
         return list(self._pool.map(is_right, problems, responses, chunksize=16))
-
-
-@cache
-def shared_verifier() -> AnswerVerifier:
-    """Return the verifier of this process: its worker loads the libraries once."""
-    return AnswerVerifier()
 
 
 def is_right(problem: BenchmarkProblem, response: str) -> bool:
