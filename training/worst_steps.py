@@ -1,9 +1,11 @@
 """Shows the labelled steps that a model gets most wrong, with the steps around them, for reading.
 
     python -m training.worst_steps train.jsonl.gz --logits runs/model/out_of_fold.npz
+    python -m training.worst_steps dev.jsonl.gz --kept-out train.jsonl.gz
 
 With the logits of a run's folds each step is judged by a model that was not trained on its document; without
-them by the embedded model.
+them by the embedded model, which was trained on all but a part of some files: of those given as `--kept-out`
+only that part is looked at.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +21,9 @@ from classifier import BranchScorer
 from classifier.kinds import KIND_CODES, KINDS
 from training.bootstrap import FloatArray
 from training.evaluate import ModelSteps, step_probabilities
-from training.gold import GoldDocument, read_gold
+from training.gold import GoldDocument
+from training.label_archive import read_labelled
+from training.recipe import is_kept_out
 
 AROUND: Final = 2
 """How many steps before and after a wrong one are shown."""
@@ -92,7 +96,21 @@ def _lines(wrong: WrongStep) -> Iterator[str]:
 
 def _main() -> None:
     def command(
-        gold: Annotated[list[Path], typer.Argument(help="Labelled documents, JSONL or .jsonl.gz.")],
+        gold: Annotated[
+            list[Path],
+            typer.Argument(help="Labelled documents: JSONL, .jsonl.gz, .parquet, .txt or a folder of .txt."),
+        ],
+        kept_out: Annotated[
+            list[Path] | None,
+            typer.Option(
+                "--kept-out",
+                help="Labelled documents too, of which only those kept out of training; may be repeated.",
+            ),
+        ] = None,
+        traces: Annotated[
+            list[Path] | None,
+            typer.Option("--traces", help="Traces that a .parquet file speaks of; may be repeated."),
+        ] = None,
         logits: Annotated[
             Path | None, typer.Option("--logits", help="A run's out_of_fold.npz; others are left out.")
         ] = None,
@@ -100,7 +118,13 @@ def _main() -> None:
         count: Annotated[int, typer.Option("--count", min=1, help="How many of each kind of error.")] = 50,
     ) -> None:
         """Print the worst misses and the worst false alarms."""
-        documents = read_gold(gold)
+        documents = [document for path in gold for document in read_labelled(path, traces or ())]
+        documents += [
+            document
+            for path in kept_out or ()
+            for document in read_labelled(path, traces or ())
+            if is_kept_out(document)
+        ]
         if logits is not None:
             with np.load(logits) as stored:
                 documents = [document for document in documents if document.id in stored]
