@@ -27,7 +27,7 @@ from training.study.arms import SourceRow, kept_numbers, three_word_share
 from training.study.config import Arm, EvaluationConfig, load_study_config
 from training.study.evaluate import evaluate_benchmarks
 from training.study.results import collect_results
-from training.study.run import check_runs, planned_runs, run_study, visible_gpus
+from training.study.run import PlannedRun, check_runs, planned_runs, run_study, visible_gpus
 from training.study.statistics import accuracy, compare, holm
 from training.study.step_losses import KINDS
 from training.study.verifiers import BenchmarkProblem
@@ -196,48 +196,82 @@ def test_a_study_scores_to_its_end_with_the_model_it_began_with(finished: Path) 
     assert marker.exists()
 
 
+def study_record(run: PlannedRun) -> dict[str, Any]:
+    """Return the record of a run that answers one of two problems, or both with seed 2."""
+    return {
+        "arm": run.arm.name,
+        "kind": run.arm.kind,
+        "keep": run.arm.keep,
+        "seed": run.seed,
+        "rows": 1,
+        "model": {"sha256": "0"},
+        "sft": {
+            "tokens_an_epoch": 1,
+            "seconds": 1.0,
+            "cpu_seconds": 1.0,
+            "steps": 1,
+            "mean_loss": 1.0,
+            "loss": [],
+        },
+        "cpu_seconds": 2.0,
+        "load_average": 1.0,
+        "loss": {"trained": {kind: {"tokens": 1, "mean": 1.0} for kind in ("all", *KINDS)}},
+        "benchmarks": {
+            "held_out": {
+                "greedy": [float(run.seed == 2), 1.0],
+                "sampled": None,
+                "tokens": 1.0,
+                "finished": 1.0,
+                "branch_rate": 0.0,
+            }
+        },
+    }
+
+
 def test_the_sweep_may_have_fewer_seeds_and_is_drawn_on_those_it_has() -> None:
     config = load_study_config("tiny", ["seeds=[1,2]", "sweep_seeds=[2]"])
     runs = planned_runs(config, Path("study"))
     assert len(runs) == 7 * 2 + 1
     assert [run.seed for run in runs if run.arm.name == "branch_rate_0.5"] == [2]
-    records = [
-        {
-            "arm": run.arm.name,
-            "kind": run.arm.kind,
-            "keep": run.arm.keep,
-            "seed": run.seed,
-            "rows": 1,
-            "model": {"sha256": "0"},
-            "sft": {
-                "tokens_an_epoch": 1,
-                "seconds": 1.0,
-                "cpu_seconds": 1.0,
-                "steps": 1,
-                "mean_loss": 1.0,
-                "loss": [],
-            },
-            "cpu_seconds": 2.0,
-            "load_average": 1.0,
-            "loss": {"trained": {kind: {"tokens": 1, "mean": 1.0} for kind in ("all", *KINDS)}},
-            "benchmarks": {
-                "held_out": {
-                    "greedy": [float(run.seed == 2), 1.0],
-                    "sampled": None,
-                    "tokens": 1.0,
-                    "finished": 1.0,
-                    "branch_rate": 0.0,
-                }
-            },
-        }
-        for run in runs
-    ]
-    results = collect_results(config, {}, records)
+    results = collect_results(config, {}, [study_record(run) for run in runs])
     assert results["planned"] == results["finished"] == 15
     assert results["sweep"]["seeds"] == [2]
     points = {point["keep"]: point["value"] for point in results["sweep"]["points"]}
     assert points == {0.5: 1.0, 0.8: 1.0, 1.0: 1.0}
     assert results["arms"]["divergent"]["benchmarks"]["held_out"]["greedy"]["value"] == 0.75
+
+
+def test_loss_is_set_against_accuracy_on_the_seeds_that_two_arms_share() -> None:
+    config = load_study_config(
+        "tiny",
+        [
+            "seeds=[1,2]",
+            "sweep_seeds=[2]",
+            'arms=["divergent","random"]',
+            'comparisons.pairs=[["divergent","random"]]',
+        ],
+    )
+    records = {(run.arm.name, run.seed): study_record(run) for run in planned_runs(config, Path("study"))}
+    # Over its two seeds `divergent` has the higher loss, on the one that it shares with the sweep the lower.
+    for key, loss, right in (
+        (("divergent", 1), 9.0, [0.0] * 200),
+        (("divergent", 2), 0.5, [0.0] * 200),
+        (("random", 1), 9.5, [0.0] * 199 + [1.0]),
+        (("random", 2), 0.6, [0.0] * 199 + [1.0]),
+        (("branch_rate_0.5", 2), 1.0, [1.0] * 200),
+    ):
+        records[key]["loss"]["trained"]["all"]["mean"] = loss
+        records[key]["benchmarks"]["held_out"]["greedy"] = right
+    results = collect_results(config, {}, list(records.values()))
+    assert results["tests"][0]["benchmarks"]["held_out"]["greedy"]["value"] == -0.005
+    warnings = results["warnings"]
+    assert [warning.split(" (")[0] for warning in warnings] == [
+        "Loss and accuracy disagree: divergent has the lower training loss",
+        "Loss and accuracy disagree: random has the lower training loss",
+        "Pairs of arms in which the one with the lower training loss has the lower accuracy too, by so "
+        "little that the interval holds 0: 1.",
+    ]
+    assert "(0.500 against 1.000 of branch_rate_0.5)" in warnings[0]
     with pytest.raises(OptionError, match="sweep_seeds must be some of seeds"):
         load_study_config("tiny", ["sweep_seeds=[5]"])
 

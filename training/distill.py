@@ -32,6 +32,9 @@ from training.trace_files import TraceRow
 
 logger = logging.getLogger(__name__)
 
+_FEATURE_WEIGHT: Final = 5.0
+"""Of the squared difference of the features, beside the cross-entropy."""
+
 _IMPORTANCE_BATCHES: Final = 300
 _IMPORTANCE_TOKENS: Final = 512
 """Importance is a sum of absolute values over batches: many small ones say more than a few large ones."""
@@ -50,14 +53,15 @@ class TeacherLoss:
         self._teacher = teacher.eval().requires_grad_(requires_grad=False)
 
     def __call__(self, student: StepClassifier, batch: Batch) -> Tensor:
-        """Return the cross-entropy of the teacher's probabilities plus the squared difference of features."""
+        """Return the cross-entropy of the teacher's probabilities plus the weighted feature difference."""
         with torch.no_grad():
             expected = batch_features(self._teacher, batch)
             targets = torch.softmax(self._teacher.kind_head(expected), dim=-1)
         features = batch_features(student, batch)
         logits = student.kind_head(student.dropout(features))
         entropy = -(targets * functional.log_softmax(logits, dim=-1)).sum(-1)
-        return mean_over_steps(entropy + (features - expected).square().mean(-1), batch)
+        difference = (features - expected).square().mean(-1)
+        return mean_over_steps(entropy + _FEATURE_WEIGHT * difference, batch)
 
 
 def train_student(

@@ -50,7 +50,8 @@ def _accuracy(arms: Record) -> Figure:
         _intervals(axes, places, [arm["benchmarks"][name]["greedy"] for arm in arms.values()], name)
     axes.set_xticks(range(len(arms)), list(arms), rotation=20)
     axes.set_ylabel("right, % (95 % interval)")
-    axes.legend(fontsize="small")
+    # Above the axes, where no interval is.
+    axes.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=max(1, len(names)))
     return figure
 
 

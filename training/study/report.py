@@ -129,7 +129,24 @@ def _tests(results: Record) -> str:
     return (
         "Mean of the benchmarks, the same problems and seeds; permutation test over problems.\n\n"
         + _table(header, rows)
+        + "\n\nThe same pairs on each benchmark, in percentage points. These were not planned, and many of "
+        "them are looked at: for reading, not for a decision.\n\n" + _parts(results["tests"])
     )
+
+
+def _parts(tests: list[Record]) -> str:
+    header = ["difference", "responses", *tests[0]["benchmarks"]]
+    modes = next(iter(tests[0]["benchmarks"].values()))
+    rows = [
+        [
+            f"{test['first']} − {test['second']}",
+            mode,
+            *(_percent(differences[mode]) for differences in test["benchmarks"].values()),
+        ]
+        for test in tests
+        for mode in modes
+    ]
+    return _table(header, rows)
 
 
 def _loss(results: Record) -> str:

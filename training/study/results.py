@@ -116,7 +116,8 @@ def _tests(by_arm: dict[str, list[Record]], config: StudyConfig) -> list[Record]
     for pair in config.comparisons.pairs:
         found = _paired(by_arm, *pair, config)
         if found is not None:
-            tests.append({"first": pair[0], "second": pair[1], **found})
+            parts = _differences_by_benchmark(by_arm, *pair, found["seeds"], config)
+            tests.append({"first": pair[0], "second": pair[1], **found, "benchmarks": parts})
     adjusted = holm([test["p_value"] for test in tests])
     return [
         {**test, "adjusted_p_value": value, "differs": value < config.comparisons.level}
@@ -135,26 +136,52 @@ def _paired(by_arm: dict[str, list[Record]], first: str, second: str, config: St
     return {"seeds": seeds, "difference": test.estimate.as_dict(), "p_value": test.p_value}
 
 
+def _differences_by_benchmark(
+    by_arm: dict[str, list[Record]], first: str, second: str, seeds: Collection[int], config: StudyConfig
+) -> Record:
+    """Return the difference of two arms on each benchmark, of greedy and of sampled responses."""
+    left, right = (_with_seeds(by_arm[name], seeds) for name in (first, second))
+    return {
+        name: {
+            mode: _estimate(_correct(left, name, mode) - _correct(right, name, mode), config)
+            for mode in ("greedy", "sampled")
+            if result[mode] is not None
+        }
+        for name, result in left[0]["benchmarks"].items()
+    }
+
+
 def _warnings(by_arm: dict[str, list[Record]], config: StudyConfig) -> list[str]:
     """Say of which arms the loss would have chosen the one that is worse on problems it has not seen."""
-    warnings = []
+    warnings: list[str] = []
+    within_chance = 0
     for first, second in combinations([name for name, runs in by_arm.items() if runs], 2):
+        test = _paired(by_arm, first, second, config)
+        if test is None:
+            continue
         losses = {
-            name: _mean(run["loss"]["trained"]["all"]["mean"] for run in by_arm[name])
+            name: _mean(
+                run["loss"]["trained"]["all"]["mean"] for run in _with_seeds(by_arm[name], test["seeds"])
+            )
             for name in (first, second)
         }
-        test = _paired(by_arm, first, second, config)
-        if test is None or None in losses.values() or losses[first] == losses[second]:
+        if None in losses.values() or losses[first] == losses[second]:
             continue
         low, high = sorted((first, second), key=lambda name: losses[name] or 0.0)
         gain = test["difference"]["value"] * (1 if low == first else -1)
-        if gain < 0:
-            excluded = test["difference"]["low"] > 0 or test["difference"]["high"] < 0
+        if gain < 0 and test["difference"]["low"] <= 0 <= test["difference"]["high"]:
+            within_chance += 1
+        elif gain < 0:
             warnings.append(
                 f"Loss and accuracy disagree: {low} has the lower training loss ({losses[low]:.3f} against "
-                f"{losses[high]:.3f} of {high}) and the lower accuracy (by {-gain:.1%}, "
-                f"{'an interval without 0' if excluded else 'an interval that holds 0'})."
+                f"{losses[high]:.3f} of {high}) and the lower accuracy (by {-gain:.1%}, an interval "
+                "without 0)."
             )
+    if within_chance:
+        warnings.append(
+            "Pairs of arms in which the one with the lower training loss has the lower accuracy too, by so "
+            f"little that the interval holds 0: {within_chance}."
+        )
     return warnings
 
 
