@@ -101,7 +101,13 @@ def finetune(
         records.append(record)
         _save(run_folder, model, optimizer, schedule, records)
         figures = after_epoch(epoch) if after_epoch else {}
-        logger.info("epoch %d: loss %.4f, %.1f minutes, %s", epoch, record.loss, record.minutes, figures)
+        logger.info(
+            "epoch %d: loss %.4f, %.1f minutes%s",
+            epoch,
+            record.loss,
+            record.minutes,
+            f", {figures}" if figures else "",
+        )
         with (run_folder / "epochs.jsonl").open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({**_as_dict(record), **figures}) + "\n")
     model.eval()
