@@ -58,7 +58,7 @@ def make_pages(results: Path) -> dict[str, str]:
         sections += side_by_side(compare)
     for name, section in _SECTIONS.items():
         if found := _read(results, name):
-            sections.append(section(found))
+            sections.append(section(found) + _other_measurement(found, compare))
     gpu = _read(results, "gpu")
     sections.append(_gpu(gpu) if gpu else _NO_GPU)
     pages = {"benchmarks.md": "\n\n".join(sections) + "\n"}
@@ -70,6 +70,17 @@ def make_pages(results: Path) -> dict[str, str]:
 def _read(folder: Path, name: str) -> dict[str, Any] | None:
     path = folder / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _other_measurement(results: dict[str, Any], compare: dict[str, Any] | None) -> str:
+    """Return where and when a section was measured, if that was not with the comparison."""
+    machine = results.get("machine")
+    if machine is None or compare is None or machine["commit"] == compare["machine"]["commit"]:
+        return ""
+    return (
+        f"\n\nMeasured apart from the comparison, on {machine['date']} at commit {machine['commit']} with "
+        f"the models of that commit, on {machine['processor']}, cores: {machine['cores']}."
+    )
 
 
 def _stages(results: dict[str, Any]) -> str:
@@ -231,6 +242,7 @@ def _gpu(results: dict[str, Any]) -> str:
         for name, one in results["variants"].items()
     ]
     first = next(iter(results["variants"].values()))
+    models = ", ".join(f"{name} {one['sha256'][:12]}" for name, one in results["variants"].items())
     head = [
         "model",
         "precision",
@@ -247,7 +259,7 @@ def _gpu(results: dict[str, Any]) -> str:
         "## GPU\n\n"
         f"Measured once, by `python -m benchmarks.gpu`, on one {results['device']} with 16 CPU cores, ONNX "
         f"Runtime {results['onnxruntime']} (CUDA) and torch {results['torch']}; "
-        f"{first['traces']:,} {results['sample']}. "
+        f"{first['traces']:,} {results['sample']}. Models by their SHA-256: {models}. "
         "*traces/s* and *trace tokens/s* are of `BranchScorer.score_batch` in one process; *hours* are for "
         "traces of 8,000 tokens. *bare* is the forward pass alone over full windows, 256 at a time, inputs "
         "copied; *torch* is a model of the same shape in float16 with scaled-dot-product attention, inputs "

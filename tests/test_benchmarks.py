@@ -93,6 +93,26 @@ def test_pages_show_the_measured_figures(tmp_path: Path) -> None:
     assert "| default | 2 cores, as measured | 617 days | 617,284 days |" in pages["scale.md"]
 
 
+def test_a_section_of_another_measurement_says_so(tmp_path: Path) -> None:
+    (tmp_path / "compare.json").write_text(json.dumps(COMPARE))
+    memory = {
+        "machine": COMPARE["machine"],
+        "load": COMPARE["load"],
+        "model": "fast",
+        "gigabytes": 1.0,
+        "threads": 1,
+        "minutes": 2.0,
+        "peak_megabytes": 90.0,
+        "megabytes_a_minute": 0.1,
+    }
+    (tmp_path / "memory.json").write_text(json.dumps(memory))
+    assert "Measured apart" not in make_pages(tmp_path)["benchmarks.md"]
+    other = {**memory, "machine": {**COMPARE["machine"], "commit": "def", "processor": "another"}}
+    (tmp_path / "memory.json").write_text(json.dumps(other))
+    said = "on 2026-01-01 at commit def with the models of that commit, on another, cores: 2."
+    assert f"Measured apart from the comparison, {said}" in make_pages(tmp_path)["benchmarks.md"]
+
+
 def test_pages_of_a_shared_machine_claim_no_target(tmp_path: Path) -> None:
     (tmp_path / "compare.json").write_text(json.dumps(COMPARE))
     assert "No target counts as met" not in make_pages(tmp_path)["benchmarks.md"]
@@ -113,6 +133,7 @@ def test_pages_without_results_hold_no_figures(tmp_path: Path) -> None:
 def test_pages_show_what_a_gpu_did(tmp_path: Path) -> None:
     one = {
         "precision": "fp16",
+        "sha256": "0" * 64,
         "traces": 600,
         "traces_per_second": 500.0,
         "trace_tokens_per_second": 1_000_000.0,
