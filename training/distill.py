@@ -19,13 +19,12 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
-from classifier.kinds import KINDS
 from classifier.windows import WindowLayout
 from training.config import TrainingConfig
-from training.corpus import Batch, gold_traces, labelled_trace, training_batches
+from training.corpus import Batch, gold_traces, training_batches
 from training.finetune import EpochRecord, batch_features, finetune, mean_over_steps
 from training.gold import GoldDocument
-from training.heuristic_corpus import sample_excerpts
+from training.heuristic_corpus import unlabelled_traces
 from training.model import StepClassifier, keep_layers, mask_token
 from training.prune import measure_importance, prune
 from training.trace_files import TraceRow
@@ -110,10 +109,7 @@ def train_student(
         prune(model.encoder, importance, heads=config.heads, units=config.feed_forward_units)
     if config.layers:
         keep_layers(model.encoder, config.layers)
-    unknown = (
-        labelled_trace(trace, spans, np.zeros((len(spans), len(KINDS)), dtype=np.float32), tokenizer, layout)
-        for trace, spans in sample_excerpts(unlabelled, config.taught_characters, config.seed)
-    )
+    unknown = unlabelled_traces(unlabelled, config.taught_characters, config.seed, tokenizer, layout)
     return finetune(
         model,
         [*annotated, *unknown],

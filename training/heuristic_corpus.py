@@ -1,4 +1,4 @@
-"""A sample of unlabelled traces with the heuristics' votes as soft labels."""
+"""Samples of unlabelled traces, for a model to label or with the heuristics' votes as soft labels."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from tokenizers import Tokenizer
 
+from classifier.kinds import KINDS
 from classifier.steps import split_steps
 from classifier.windows import WindowLayout
 from training.corpus import LabelledTrace, labelled_trace
@@ -54,6 +55,24 @@ def sample_excerpts(
             if taken >= characters:
                 break
     return chosen
+
+
+def unlabelled_traces(
+    traces: Iterable[TraceRow], characters: int, seed: int, tokenizer: Tokenizer, layout: WindowLayout
+) -> list[LabelledTrace]:
+    """Sample and tokenise parts of traces for a model to label; their targets are 0.
+
+    Parameters
+    ----------
+    traces, characters, seed
+        As for `sample_excerpts`.
+    tokenizer, layout
+        Those of the model.
+    """
+    return [
+        labelled_trace(trace, spans, np.zeros((len(spans), len(KINDS)), dtype=np.float32), tokenizer, layout)
+        for trace, spans in sample_excerpts(traces, characters, seed)
+    ]
 
 
 def heuristic_traces(

@@ -13,13 +13,12 @@ import numpy as np
 from scipy.special import softmax
 from tokenizers import Tokenizer
 
-from classifier.kinds import KINDS
 from classifier.windows import WindowLayout
 from training.config import TrainingConfig
-from training.corpus import FloatArray, LabelledTrace, gold_traces, labelled_trace
+from training.corpus import FloatArray, LabelledTrace, gold_traces
 from training.finetune import EpochRecord, finetune, predict
 from training.gold import GoldDocument
-from training.heuristic_corpus import sample_excerpts
+from training.heuristic_corpus import unlabelled_traces
 from training.model import StepClassifier
 from training.trace_files import TraceRow
 
@@ -80,10 +79,7 @@ def _own_labels(
     config: TrainingConfig,
     path: Path,
 ) -> list[LabelledTrace]:
-    traces = [
-        labelled_trace(trace, spans, np.zeros((len(spans), len(KINDS)), dtype=np.float32), tokenizer, layout)
-        for trace, spans in sample_excerpts(unlabelled, config.self_taught_characters, config.seed)
-    ]
+    traces = unlabelled_traces(unlabelled, config.self_taught_characters, config.seed, tokenizer, layout)
     if not path.exists():
         logger.info("the model labels %d texts", len(traces))
         probabilities = [softmax(logits, axis=1) for logits in predict(model, traces, layout)]
