@@ -10,7 +10,7 @@ import torch
 
 from classifier import BranchScorer
 from classifier.errors import InputFileError, OptionError
-from tests.toy_training import write_encoder, write_gold, write_traces
+from tests.toy_training import toy_config, write_encoder, write_gold, write_traces
 from training.adapt import adapt_encoder, fill_gaps
 from training.config import TrainingConfig, load_config
 from training.corpus import gold_traces, kind_targets
@@ -34,16 +34,10 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def config(encoder: Path) -> TrainingConfig:
-    return TrainingConfig(
-        encoder=str(encoder),
-        vocabulary_size=0,
-        window_lengths=(32, 64),
-        context_tokens=12,
-        training_context=(6, 18),
+    return dataclasses.replace(
+        toy_config(encoder),
         adapt_characters=6_000,
         self_taught_characters=3_000,
-        max_steps=10,
-        max_step_tokens=24,
         epochs=12,
         batch_tokens=512,
         learning_rate=3e-3,

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from classifier import BranchScorer
 from classifier.errors import OptionError
 from classifier.windows import WindowLayout
-from tests.toy_training import write_encoder, write_gold
+from tests.toy_training import toy_config, write_encoder, write_gold
 from training.config import TrainingConfig
 from training.corpus import Batch, gold_traces, training_batches
 from training.distill import TeacherLoss
@@ -48,16 +48,8 @@ class Toy:
 @pytest.fixture
 def toy(tmp_path: Path) -> Toy:
     torch.manual_seed(0)
-    config = TrainingConfig(
-        encoder=str(write_encoder(tmp_path / "encoder")),
-        vocabulary_size=0,
-        window_lengths=(32, 64),
-        context_tokens=12,
-        training_context=(6, 18),
-        max_steps=10,
-        max_step_tokens=24,
-        batch_tokens=256,
-        dropout=0.0,
+    config = dataclasses.replace(
+        toy_config(write_encoder(tmp_path / "encoder")), batch_tokens=256, dropout=0.0
     )
     encoder, tokenizer = load_encoder(config, None)
     layout = special_layout(config, tokenizer)

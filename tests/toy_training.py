@@ -8,6 +8,8 @@ from tokenizers.models import WordPiece
 from tokenizers.trainers import WordPieceTrainer
 from transformers import BertConfig, BertModel, BertTokenizer
 
+from training.config import TrainingConfig
+
 CONVERGENT = (
     "Add the two prices.",
     "The sum is {n}.",
@@ -92,3 +94,16 @@ def write_encoder(folder: Path) -> Path:
     )
     BertModel(config).save_pretrained(folder)
     return folder
+
+
+def toy_config(encoder: Path) -> TrainingConfig:
+    """Return settings with windows that suit the toy texts."""
+    return TrainingConfig(
+        encoder=str(encoder),
+        vocabulary_size=0,
+        window_lengths=(32, 64),
+        context_tokens=12,
+        training_context=(6, 18),
+        max_steps=10,
+        max_step_tokens=24,
+    )
