@@ -11,11 +11,12 @@ import torch
 from classifier import BranchScorer
 from classifier.errors import InputFileError, OptionError
 from tests.toy_training import toy_config, write_encoder, write_gold, write_traces
+from training import loop
 from training.adapt import adapt_encoder, fill_gaps
 from training.config import TrainingConfig, load_config
-from training.corpus import gold_traces, kind_targets
+from training.corpus import Batch, gold_traces, kind_targets
 from training.export import ParityError, export_model
-from training.finetune import finetune, predict
+from training.finetune import finetune, label_loss, predict
 from training.folds import fold_of, load_fold, train_folds
 from training.gold import read_gold
 from training.heuristic_corpus import heuristic_traces, sample_excerpts
@@ -126,10 +127,11 @@ def test_card_says_what_was_done(trained: Path) -> None:
 
 
 def test_finished_run_is_not_trained_again(trained: Path, data: TrainingData, config: TrainingConfig) -> None:
-    before = (trained / "run" / "fold-1" / "annotated" / "epochs.jsonl").read_text()
+    checkpoint = trained / "run" / "fold-1" / "annotated" / "checkpoint.pt"
+    before = checkpoint.stat().st_mtime_ns
     again = dataclasses.replace(config, heuristic_characters=4_000)
     train_model(data, trained / "again", trained / "run", again)
-    assert (trained / "run" / "fold-1" / "annotated" / "epochs.jsonl").read_text() == before
+    assert checkpoint.stat().st_mtime_ns == before
     text = "Add the two prices. No, that is wrong."
     first, second = (BranchScorer(trained / name).score(text) for name in ("model", "again"))
     assert first.probabilities.tolist() == second.probabilities.tolist()
@@ -166,29 +168,33 @@ def test_run_folder_of_another_run_is_refused(
 
 
 def test_interrupted_run_goes_on_to_the_same_weights(
-    config: TrainingConfig, data: TrainingData, tmp_path: Path
+    config: TrainingConfig, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     short = dataclasses.replace(config, epochs=3)
     documents = read_gold(data.gold)[:20]
 
-    def run(folder: Path, stop_after: int | None) -> list[np.ndarray]:
+    def run(folder: Path, stop_before: int | None) -> list[np.ndarray]:
         torch.manual_seed(short.seed)
         loaded, tokenizer = load_encoder(short, None)
         layout = special_layout(short, tokenizer)
         model = StepClassifier(loaded, layout.pad_id, short.dropout)
         traces = gold_traces(documents, tokenizer, layout)
+        calls = 0
 
-        def stop(epoch: int) -> dict[str, float]:
-            if epoch == stop_after:
+        def loss(student: StepClassifier, batch: Batch) -> torch.Tensor:
+            nonlocal calls
+            if calls == stop_before:
                 raise KeyboardInterrupt
-            return {}
+            calls += 1
+            return label_loss(student, batch)
 
-        finetune(model, traces, tokenizer, layout, short, folder, after_epoch=stop)
+        finetune(model, traces, tokenizer, layout, short, folder, loss=loss)
         return predict(model, traces, layout)
 
     expected = run(tmp_path / "whole", None)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "parts", 2)
+        run(tmp_path / "parts", 8)
     resumed = run(tmp_path / "parts", None)
     for left, right in zip(expected, resumed, strict=True):
         np.testing.assert_array_equal(left, right)
@@ -294,9 +300,9 @@ def test_adapted_encoder_guesses_hidden_tokens_better(
         )
     ]
     longer = dataclasses.replace(config, adapt_epochs=30, adapt_learning_rate=3e-3)
-    losses = fill_gaps(loaded, streams, tokenizer, layout, longer)
-    assert len(losses) == 30
-    assert losses[-1] < losses[0] - 1.0
+    epochs = fill_gaps(loaded, streams, tokenizer, layout, longer, tmp_path)
+    assert len(epochs) == 30
+    assert epochs[-1].loss < epochs[0].loss - 1.0
 
 
 def test_adapted_encoder_is_kept_and_shared(

@@ -6,14 +6,15 @@ also learns what comes behind a marker.
 """
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
 from filelock import FileLock
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,14 +22,9 @@ from torch.nn import functional
 from classifier.windows import IntArray, TokenStream, WindowLayout, join_steps
 from training.config import TrainingConfig
 from training.heuristic_corpus import sample_excerpts
+from training.loop import EpochRecord, EpochSettings, train_epochs
 from training.model import mask_token
-from training.optimisation import (
-    decayed_optimizer,
-    half_precision,
-    model_device,
-    take_step,
-    warmup_and_decay,
-)
+from training.optimisation import half_precision, model_device
 from training.trace_files import TraceRow
 
 logger = logging.getLogger(__name__)
@@ -105,33 +101,24 @@ def adapt_encoder(
     # Folds that are trained side by side share one adapted encoder.
     with FileLock(run_folder / "adapted.lock"):
         if not path.exists():
-            _adapt(encoder, unlabelled, tokenizer, layout, config)
+            logger.info("adapting the encoder to unlabelled traces")
+            streams = [
+                join_steps(
+                    [
+                        encoding.ids
+                        for encoding in tokenizer.encode_batch(
+                            [trace[start:end] for start, end in spans], add_special_tokens=False
+                        )
+                    ],
+                    layout,
+                )
+                for trace, spans in sample_excerpts(unlabelled, config.adapt_characters, config.seed)
+            ]
+            fill_gaps(encoder, streams, tokenizer, layout, config, run_folder / "adapting")
             temporary = path.with_suffix(".tmp")
             torch.save(encoder.state_dict(), temporary)
             temporary.replace(path)
     encoder.load_state_dict(torch.load(path, map_location=model_device(encoder), weights_only=True))
-
-
-def _adapt(
-    encoder: nn.Module,
-    unlabelled: Sequence[TraceRow],
-    tokenizer: Tokenizer,
-    layout: WindowLayout,
-    config: TrainingConfig,
-) -> None:
-    streams = [
-        join_steps(
-            [
-                encoding.ids
-                for encoding in tokenizer.encode_batch(
-                    [trace[start:end] for start, end in spans], add_special_tokens=False
-                )
-            ],
-            layout,
-        )
-        for trace, spans in sample_excerpts(unlabelled, config.adapt_characters, config.seed)
-    ]
-    fill_gaps(encoder, streams, tokenizer, layout, config)
 
 
 def fill_gaps(
@@ -140,7 +127,8 @@ def fill_gaps(
     tokenizer: Tokenizer,
     layout: WindowLayout,
     config: TrainingConfig,
-) -> list[float]:
+    run_folder: Path,
+) -> list[EpochRecord]:
     """Train an encoder to fill gaps in token streams, in place.
 
     Parameters
@@ -151,43 +139,53 @@ def fill_gaps(
         The traces' tokens.
     tokenizer, layout, config
         As the encoder was loaded with.
+    run_folder
+        Where the checkpoint goes; a run that finds one goes on from it. See `train_epochs`.
 
     Returns
     -------
-    list of float
-        The mean loss of each epoch, in nats a hidden token.
+    list of EpochRecord
+        One an epoch; the loss is in nats a hidden token.
     """
     device = model_device(encoder)
     torch.manual_seed(config.seed)
-    filler = GapFiller(encoder, layout.pad_id).to(device).train()
+    filler = GapFiller(encoder, layout.pad_id).to(device)
     mask_id = mask_token(tokenizer, layout)
     count = tokenizer.get_vocab_size()
-    optimizer = decayed_optimizer(filler, config.adapt_learning_rate, config.weight_decay)
-    epochs = [list(_windows(streams, layout, [config.seed, epoch])) for epoch in range(config.adapt_epochs)]
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, warmup_and_decay(sum(map(len, epochs)), config.warmup_share)
+
+    def batches(epoch: int) -> list[_Gaps]:
+        random = np.random.default_rng([config.seed, epoch])
+        return [_hide(tokens, layout, mask_id, count, random) for tokens in _windows(streams, layout, random)]
+
+    def loss(gaps: _Gaps) -> Tensor:
+        hidden = torch.from_numpy(gaps.hidden).to(device)
+        with half_precision(device):
+            logits = filler(torch.from_numpy(gaps.shown).to(device), hidden)
+        return functional.cross_entropy(logits.float(), torch.from_numpy(gaps.answers).to(device))
+
+    settings = EpochSettings(
+        epochs=config.adapt_epochs,
+        learning_rate=config.adapt_learning_rate,
+        warmup_share=config.warmup_share,
+        weight_decay=config.weight_decay,
+        seed=config.seed,
     )
-    begun = time.monotonic()
-    losses = []
-    for epoch, batches in enumerate(epochs, start=1):
-        random = np.random.default_rng([config.seed, epoch, 1])
-        total: list[Tensor] = []
-        for tokens in batches:
-            shown, hidden = _hide(tokens, layout, mask_id, count, random)
-            with half_precision(device):
-                logits = filler(torch.from_numpy(shown).to(device), torch.from_numpy(hidden).to(device))
-            loss = functional.cross_entropy(logits.float(), torch.from_numpy(tokens[hidden]).to(device))
-            take_step(loss, filler, optimizer, schedule)
-            total.append(loss.detach())
-        losses.append(float(torch.stack(total).double().mean()))
-        minutes = (time.monotonic() - begun) / 60
-        logger.info("adapting, epoch %d: loss %.3f, %.1f minutes", epoch, losses[-1], minutes)
-    return losses
+    return train_epochs(filler, batches, loss, settings, run_folder)
 
 
-def _windows(streams: Sequence[TokenStream], layout: WindowLayout, seed: Sequence[int]) -> Iterator[IntArray]:
+@dataclass(frozen=True, slots=True)
+class _Gaps:
+    """Windows with gaps, [windows, length]: tokens as shown, and where they hide the answers."""
+
+    shown: IntArray
+    hidden: NDArray[np.bool_]
+    answers: IntArray
+
+
+def _windows(
+    streams: Sequence[TokenStream], layout: WindowLayout, random: np.random.Generator
+) -> Iterator[IntArray]:
     """Cut streams, in another order and at other places each time, into full windows behind a start token."""
-    random = np.random.default_rng(seed)
     length = layout.lengths[-1] - 1
     rows = BATCH_TOKENS // layout.lengths[-1]
     order = random.permutation(len(streams))
@@ -202,10 +200,10 @@ def _windows(streams: Sequence[TokenStream], layout: WindowLayout, seed: Sequenc
 
 def _hide(
     tokens: IntArray, layout: WindowLayout, mask_id: int, vocabulary_size: int, random: np.random.Generator
-) -> tuple[IntArray, Any]:
+) -> _Gaps:
     special = (tokens == layout.start_id) | (tokens == layout.marker_id) | (tokens == layout.pad_id)
     hidden = (random.random(tokens.shape) < HIDDEN_SHARE) & ~special
     draw = random.random(tokens.shape)
     shown = np.where(hidden & (draw < 0.8), mask_id, tokens)
     other = random.integers(0, vocabulary_size, tokens.shape)
-    return np.where(hidden & (draw >= 0.9), other, shown), hidden
+    return _Gaps(np.where(hidden & (draw >= 0.9), other, shown), hidden, tokens[hidden])

@@ -22,9 +22,10 @@ from torch.nn import functional
 from classifier.windows import WindowLayout
 from training.config import TrainingConfig
 from training.corpus import Batch, gold_traces, training_batches
-from training.finetune import EpochRecord, batch_features, finetune, mean_over_steps
+from training.finetune import batch_features, finetune, mean_over_steps
 from training.gold import GoldDocument
 from training.heuristic_corpus import unlabelled_traces
+from training.loop import EpochRecord
 from training.model import StepClassifier, keep_layers, mask_token
 from training.prune import measure_importance, prune
 from training.trace_files import TraceRow

@@ -1,10 +1,6 @@
-"""Fine-tunes the step classifier: seeded, resumable after any epoch, recorded in a run folder."""
+"""Fine-tunes the step classifier on labelled traces, and predicts with it."""
 
-import json
-import logging
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,25 +13,9 @@ from torch.nn import functional
 from classifier.windows import WindowLayout
 from training.config import TrainingConfig
 from training.corpus import Batch, FloatArray, LabelledTrace, evaluation_batches, training_batches
+from training.loop import EpochRecord, EpochSettings, train_epochs
 from training.model import StepClassifier, mask_token
-from training.optimisation import (
-    decayed_optimizer,
-    half_precision,
-    model_device,
-    take_step,
-    warmup_and_decay,
-)
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class EpochRecord:
-    """What one epoch was: its number from 1, mean training loss, minutes since the run's start."""
-
-    epoch: int
-    loss: float
-    minutes: float
+from training.optimisation import half_precision, model_device
 
 
 def finetune(
@@ -47,11 +27,8 @@ def finetune(
     run_folder: Path,
     *,
     loss: Callable[[StepClassifier, Batch], Tensor] | None = None,
-    after_epoch: Callable[[int], dict[str, float]] | None = None,
 ) -> list[EpochRecord]:
     """Fine-tune a model on labelled traces.
-
-    The run folder gets `checkpoint.pt` after each epoch; a run that finds one goes on from it.
 
     Parameters
     ----------
@@ -62,56 +39,32 @@ def finetune(
     tokenizer, layout, config
         As the model was loaded with.
     run_folder
-        Where checkpoints and `epochs.jsonl` go.
+        Where the checkpoint goes; a run that finds one goes on from it. See `train_epochs`.
     loss
         What to make small on each batch; by default `label_loss` with the config's smoothing.
-    after_epoch
-        Called with the epoch's number; the figures it returns are logged beside the loss.
 
     Returns
     -------
     list of EpochRecord
         One an epoch.
     """
-    run_folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(config.seed)
     mask_id = mask_token(tokenizer, layout)
-    steps_an_epoch = len(
-        training_batches(traces, layout, config, mask_id, np.random.default_rng(config.seed))
+    batch_loss = partial(loss or partial(label_loss, smoothing=config.label_smoothing), model)
+    return train_epochs(
+        model,
+        lambda epoch: training_batches(
+            traces, layout, config, mask_id, np.random.default_rng([config.seed, epoch])
+        ),
+        batch_loss,
+        EpochSettings(
+            epochs=config.epochs,
+            learning_rate=config.learning_rate,
+            warmup_share=config.warmup_share,
+            weight_decay=config.weight_decay,
+            seed=config.seed,
+        ),
+        run_folder,
     )
-    optimizer = decayed_optimizer(model, config.learning_rate, config.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, warmup_and_decay(steps_an_epoch * config.epochs, config.warmup_share)
-    )
-    loss = loss or partial(label_loss, smoothing=config.label_smoothing)
-    records = _resume(run_folder, model, optimizer, schedule)
-    begun = time.monotonic() - (records[-1].minutes * 60 if records else 0.0)
-    for epoch in range(len(records) + 1, config.epochs + 1):
-        random = np.random.default_rng([config.seed, epoch])
-        torch.manual_seed(config.seed * 1_000 + epoch)
-        model.train()
-        losses: list[Tensor] = []
-        for batch in training_batches(traces, layout, config, mask_id, random):
-            value = loss(model, batch)
-            take_step(value, model, optimizer, schedule)
-            # Read only at the end: to read each would make a GPU wait.
-            losses.append(value.detach())
-        mean_loss = float(torch.stack(losses).double().mean())
-        record = EpochRecord(epoch, mean_loss, (time.monotonic() - begun) / 60)
-        records.append(record)
-        _save(run_folder, model, optimizer, schedule, records)
-        figures = after_epoch(epoch) if after_epoch else {}
-        logger.info(
-            "epoch %d: loss %.4f, %.1f minutes%s",
-            epoch,
-            record.loss,
-            record.minutes,
-            f", {figures}" if figures else "",
-        )
-        with (run_folder / "epochs.jsonl").open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps({**_as_dict(record), **figures}) + "\n")
-    model.eval()
-    return records
 
 
 def predict(model: StepClassifier, traces: Sequence[LabelledTrace], layout: WindowLayout) -> list[FloatArray]:
@@ -173,41 +126,3 @@ def _tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor
         torch.from_numpy(batch.starts).to(device),
         torch.from_numpy(batch.ends).to(device),
     )
-
-
-def _resume(
-    run_folder: Path,
-    model: StepClassifier,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> list[EpochRecord]:
-    path = run_folder / "checkpoint.pt"
-    if not path.exists():
-        return []
-    state = torch.load(path, map_location=model_device(model), weights_only=True)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    return [EpochRecord(**record) for record in state["records"]]
-
-
-def _save(
-    run_folder: Path,
-    model: StepClassifier,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    records: Sequence[EpochRecord],
-) -> None:
-    temporary = run_folder / "checkpoint.pt.tmp"
-    state = {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "schedule": schedule.state_dict(),
-        "records": [_as_dict(record) for record in records],
-    }
-    torch.save(state, temporary)
-    temporary.replace(run_folder / "checkpoint.pt")
-
-
-def _as_dict(record: EpochRecord) -> dict[str, float]:
-    return {"epoch": record.epoch, "loss": record.loss, "minutes": record.minutes}

@@ -16,9 +16,10 @@ from torch import Tensor
 from classifier.windows import WindowLayout
 from training.config import TrainingConfig
 from training.corpus import FloatArray, gold_traces
-from training.finetune import EpochRecord, finetune, predict
+from training.finetune import finetune, predict
 from training.gold import GoldDocument
 from training.heuristic_corpus import heuristic_traces, sample_excerpts
+from training.loop import CHECKPOINT, EpochRecord
 from training.model import StepClassifier
 from training.soft_labels import fit_on_gold
 from training.trace_files import TraceRow
@@ -153,7 +154,7 @@ def load_fold(model: StepClassifier, fold: int, run_folder: Path) -> None:
     run_folder
         As it was given to `train_folds`.
     """
-    state = torch.load(_fold_folder(run_folder, fold) / _ANNOTATED / "checkpoint.pt", weights_only=True)
+    state = torch.load(_fold_folder(run_folder, fold) / _ANNOTATED / CHECKPOINT, weights_only=True)
     model.load_state_dict(state["model"])
 
 

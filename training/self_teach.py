@@ -16,9 +16,10 @@ from tokenizers import Tokenizer
 from classifier.windows import WindowLayout
 from training.config import TrainingConfig
 from training.corpus import FloatArray, LabelledTrace, gold_traces
-from training.finetune import EpochRecord, finetune, predict
+from training.finetune import finetune, predict
 from training.gold import GoldDocument
 from training.heuristic_corpus import unlabelled_traces
+from training.loop import EpochRecord
 from training.model import StepClassifier
 from training.trace_files import TraceRow
 
