@@ -20,9 +20,10 @@ from training.finetune import finetune, label_loss, predict
 from training.folds import fold_of, load_fold, train_folds
 from training.gold import read_gold
 from training.heuristic_corpus import heuristic_traces, sample_excerpts
+from training.kept_out import is_kept_out
 from training.model import StepClassifier, load_encoder, special_layout
 from training.optimisation import find_device
-from training.recipe import TrainingData, is_kept_out, prepare_run, train_model
+from training.recipe import TrainingData, prepare_run, train_model
 from training.soft_labels import fit_on_gold
 from training.trace_files import read_raw_traces
 

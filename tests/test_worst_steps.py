@@ -10,8 +10,8 @@ import numpy as np
 from classifier.kinds import KIND_CODES, KINDS
 from tests.toy_gold import DOCUMENTS, write_gold
 from training.gold import GoldDocument
+from training.kept_out import is_kept_out
 from training.label_archive import write_archive
-from training.recipe import is_kept_out
 from training.worst_steps import worst_steps
 
 

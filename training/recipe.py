@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from training.exported_weights import load_exported
 from training.finetune import predict
 from training.folds import Folds, train_fold, train_folds
 from training.gold import GoldDocument, read_gold
+from training.kept_out import is_kept_out
 from training.label_archive import read_labelled
 from training.model import StepClassifier, load_encoder, special_layout
 from training.optimisation import find_device
@@ -38,10 +38,6 @@ from training.trace_files import TraceRow, read_raw_traces
 from training.vocabulary import count_tokens
 
 logger = logging.getLogger(__name__)
-
-CALIBRATION_PART = 12
-"""One labelled document in so many is kept out of training, for temperature and threshold."""
-
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
@@ -289,11 +285,6 @@ def prepare_run(
         tokenizer=tokenizer,
         layout=layout,
     )
-
-
-def is_kept_out(document: GoldDocument) -> bool:
-    """Return whether a labelled document is kept out of training, by a hash of its identifier."""
-    return zlib.crc32(document.id.encode()) % CALIBRATION_PART == 0
 
 
 def _check_identifiers(documents: Sequence[GoldDocument]) -> None:

@@ -22,8 +22,7 @@ from classifier.kinds import KIND_CODES, KINDS
 from training.bootstrap import FloatArray
 from training.evaluate import ModelSteps, step_probabilities
 from training.gold import GoldDocument
-from training.label_archive import read_labelled
-from training.recipe import is_kept_out
+from training.kept_out import read_evaluated
 
 AROUND: Final = 2
 """How many steps before and after a wrong one are shown."""
@@ -118,13 +117,8 @@ def _main() -> None:
         count: Annotated[int, typer.Option("--count", min=1, help="How many of each kind of error.")] = 50,
     ) -> None:
         """Print the worst misses and the worst false alarms."""
-        documents = [document for path in gold for document in read_labelled(path, traces or ())]
-        documents += [
-            document
-            for path in kept_out or ()
-            for document in read_labelled(path, traces or ())
-            if is_kept_out(document)
-        ]
+        read = read_evaluated(gold, kept_out or (), traces or ())
+        documents = [document for of_file in read.values() for document in of_file]
         if logits is not None:
             with np.load(logits) as stored:
                 documents = [document for document in documents if document.id in stored]
