@@ -188,8 +188,18 @@ def test_positions_split_the_steps_of_each_document() -> None:
 
 def test_part_names_say_where_nothing_is_given_and_refuse_other_words() -> None:
     assert set(part_names(DOCUMENTS[:1], "source")[0]) == {"(none)"}
-    with pytest.raises(OptionError, match="expected group, model, source or position"):
+    with pytest.raises(OptionError, match="expected group, model, source, domain or position"):
         part_names(DOCUMENTS, "colour")
+
+
+def test_a_domain_is_its_sources_or_else_the_source() -> None:
+    sources = ("karthikv792/LLMs-Planning", "a/mixed-source", "")
+    documents = [replace(DOCUMENTS[0], source=source) for source in sources]
+    assert [names[0] for names in part_names(documents, "domain")] == [
+        "planning",
+        "a/mixed-source",
+        "(none)",
+    ]
 
 
 def test_model_steps_ask_the_scorer_for_the_labelled_spans() -> None:

@@ -20,6 +20,14 @@ from training.evaluate import FIGURES
 from training.evaluate_command import evaluate
 from training.evaluate_run import evaluate_model, find_train_gold
 from training.evaluation_report import EvaluationReport
+from training.kept_out import is_kept_out
+from training.label_archive import write_archive
+
+WRITTEN = """\
+=== style: notes | domain: sums | problem: What is 2 + 2?
+C Two and two is four.
+R Let me count that again.
+"""
 
 
 def run(
@@ -27,6 +35,8 @@ def run(
     *,
     train_gold: Sequence[Path] = (),
     by: Sequence[str] = (),
+    kept_out: Sequence[Path] = (),
+    traces: Sequence[Path] = (),
     own_steps: bool = False,
     reliability_plot: Path | None = None,
 ) -> EvaluationReport:
@@ -37,6 +47,8 @@ def run(
         gold=[gold],
         train_gold=train_gold,
         by=by,
+        kept_out=kept_out,
+        traces=traces,
         own_steps=own_steps,
         reliability_plot=reliability_plot,
         resamples=20,
@@ -130,6 +142,27 @@ def test_calls_that_are_wrong_say_so_before_the_work(tmp_path: Path) -> None:
         run(tmp_path / "nowhere.jsonl")
     with pytest.raises(OutputFileError, match="exists already"):
         run(gold, reliability_plot=gold)
+
+
+def test_only_the_kept_out_part_of_training_files_is_evaluated(tmp_path: Path) -> None:
+    dev = write_gold(tmp_path / "dev.jsonl.gz", DOCUMENTS[:4])
+    train = write_gold(tmp_path / "train.jsonl.gz", DOCUMENTS[4:10])
+    traces = write_gold(tmp_path / "traces.jsonl", DOCUMENTS[10:])
+    archive = tmp_path / "added.parquet"
+    write_archive(DOCUMENTS[10:], archive)
+    written = tmp_path / "written"
+    written.mkdir()
+    (written / "one.txt").write_text(WRITTEN, encoding="utf-8")
+    report = run(dev, kept_out=[train, archive, written], traces=[traces], by=["file", "domain"])
+    kept = [document.id for document in DOCUMENTS[4:] if is_kept_out(document)]
+    assert [file.documents for file in report.gold[:3]] == [4, 1, 1]
+    assert len(kept) == 2
+    assert report.overall.documents == 6 + report.gold[3].documents
+    assert len({file.sha256 for file in report.gold}) == 4
+    # TF-IDF learns from what is left of the training file.
+    assert report.train_gold[0].documents == 5
+    assert any("The vote was weighed" in note for note in report.notes)
+    assert "The vote was weighed" not in " ".join(run(dev).notes)
 
 
 def test_reliability_is_drawn_on_request(tmp_path: Path) -> None:

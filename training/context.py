@@ -19,7 +19,8 @@ import typer
 from classifier import BranchScorer
 from classifier.spans import with_context
 from training.evaluate import KindScorer, ModelSteps, StepScorer, evaluate_probabilities, score_documents
-from training.gold import GoldDocument, read_gold
+from training.gold import GoldDocument
+from training.kept_out import read_evaluated
 
 COMPARED: Final = (
     "average_precision",
@@ -126,12 +127,27 @@ def context_figures(
 
 def _main() -> None:
     def command(
-        gold: Annotated[list[Path], typer.Argument(help="Labelled documents, JSONL or .jsonl.gz.")],
+        gold: Annotated[
+            list[Path], typer.Argument(help="Labelled documents, in any form that `train` takes.")
+        ],
+        kept_out: Annotated[
+            list[Path] | None,
+            typer.Option(
+                "--kept-out",
+                help="Labelled documents too, of which only those kept out of training; may be repeated.",
+            ),
+        ] = None,
+        traces: Annotated[
+            list[Path] | None,
+            typer.Option("--traces", help="Traces that a .parquet file speaks of; may be repeated."),
+        ] = None,
         model: Annotated[str | None, typer.Option("--model", help="A model folder.")] = None,
     ) -> None:
         """Print the figures with and without left context as JSON."""
         scorer = BranchScorer(model)
-        typer.echo(json.dumps(context_figures(scorer, read_gold(gold), scorer.threshold), indent=2))
+        read = read_evaluated(gold, kept_out or (), traces or ())
+        documents = [document for of_file in read.values() for document in of_file]
+        typer.echo(json.dumps(context_figures(scorer, documents, scorer.threshold), indent=2))
 
     typer.run(command)
 

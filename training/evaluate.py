@@ -12,6 +12,7 @@ from classifier.kinds import KINDS
 from classifier.scorer import branch_probabilities
 from training import metrics
 from training.bootstrap import Estimate, FloatArray, document_weights
+from training.domains import DOMAINS
 from training.gold import GoldDocument
 from training.step_table import Probabilities, StepTable, flatten
 
@@ -245,8 +246,8 @@ def part_names(documents: Sequence[GoldDocument], by: str) -> list[npt.NDArray[n
     documents
         Labelled documents.
     by
-        `group`, `model` or `source`: the document's; `position`: the fifth of the trace, by characters,
-        in which the step starts.
+        `group`, `model` or `source`: the document's; `domain`: its source's, or the source where that is of
+        mixed domain; `position`: the fifth of the trace, by characters, in which the step starts.
 
     Returns
     -------
@@ -265,9 +266,15 @@ def part_names(documents: Sequence[GoldDocument], by: str) -> list[npt.NDArray[n
             )
             for document in documents
         ]
-    if by not in ("group", "model", "source"):
-        raise OptionError(f"cannot split figures by {by!r}; expected group, model, source or position")
-    return [np.full(len(document.steps), getattr(document, by) or "(none)") for document in documents]
+    if by not in ("group", "model", "source", "domain"):
+        raise OptionError(
+            f"cannot split figures by {by!r}; expected group, model, source, domain or position"
+        )
+    names = [DOMAINS.get(one.source, one.source) if by == "domain" else getattr(one, by) for one in documents]
+    return [
+        np.full(len(document.steps), name or "(none)")
+        for document, name in zip(documents, names, strict=True)
+    ]
 
 
 def _evaluate(

@@ -9,13 +9,27 @@ import typer
 def evaluate(
     gold: Annotated[
         list[Path],
-        typer.Option("--gold", help="Labelled documents, JSONL or .jsonl.gz. More files may follow it."),
+        typer.Option(
+            "--gold", help="Labelled documents, in any form that `train` takes. More files may follow it."
+        ),
     ],
     more_gold: Annotated[
         list[Path] | None, typer.Argument(metavar="[FILE]...", help="More files of labelled documents.")
     ] = None,
     model: Annotated[
         Path | None, typer.Option("--model", help="Model folder, or fast; without it the embedded model.")
+    ] = None,
+    kept_out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--kept-out",
+            help="Also a file that the model was trained on, of which only the documents that `train` kept "
+            "out of that; may be repeated.",
+        ),
+    ] = None,
+    traces: Annotated[
+        list[Path] | None,
+        typer.Option("--traces", help="Traces that a .parquet archive of labels speaks of; may be repeated."),
     ] = None,
     train_gold: Annotated[
         list[Path] | None,
@@ -27,7 +41,9 @@ def evaluate(
     ] = None,
     by: Annotated[
         list[str] | None,
-        typer.Option("--by", help="Also figures by group, model, source, position or file; may be repeated."),
+        typer.Option(
+            "--by", help="Also figures by group, model, source, domain, position or file; may be repeated."
+        ),
     ] = None,
     own_steps: Annotated[
         bool,
@@ -73,6 +89,8 @@ def evaluate(
         model=asdict(scorer.model),
         threshold=scorer.threshold,
         gold=[*gold, *(more_gold or ())],
+        kept_out=kept_out or (),
+        traces=traces or (),
         train_gold=train_gold or (),
         by=by or (),
         own_steps=own_steps,

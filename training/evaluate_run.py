@@ -1,5 +1,6 @@
 """One evaluation from files: the model and every baseline on the same labelled documents."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -21,13 +22,14 @@ from training.evaluate import (
 )
 from training.evaluation_report import MODEL, EvaluationReport, GoldFile
 from training.gold import GoldDocument, read_gold
+from training.kept_out import read_evaluated
 from training.rate_agreement import rate_agreement
 from training.reliability import RULES, plot_reliability, reliability_table
 
 TRAIN_FILE: Final = "train.jsonl.gz"
 """A file of this name beside a gold file is what the TF-IDF baseline learns from, unless others are given."""
 
-SPLITS: Final = ("group", "model", "source", "position", "file")
+SPLITS: Final = ("group", "model", "source", "domain", "position", "file")
 """What figures can be split by."""
 
 Progress = Callable[[Sequence[GoldDocument]], Iterable[GoldDocument]]
@@ -39,6 +41,8 @@ def evaluate_model(
     model: Mapping[str, Any],
     threshold: float,
     gold: Sequence[Path],
+    kept_out: Sequence[Path] = (),
+    traces: Sequence[Path] = (),
     train_gold: Sequence[Path] = (),
     by: Sequence[str] = (),
     own_steps: bool = False,
@@ -59,11 +63,15 @@ def evaluate_model(
         The P(branch) from which it says that a step branches.
     gold
         Files of labelled documents; the figures are taken over all of them together.
+    kept_out
+        Files that the model was trained on; only the documents that were kept out of that are added.
+    traces
+        Files and folders of traces that a `.parquet` archive of labels among them speaks of.
     train_gold
         Files that the TF-IDF baseline learns from. Without any, a `train.jsonl.gz` beside a gold file; if
         there is none either, that baseline is left out.
     by
-        Also give the figures within each `group`, `model`, `source`, `position` or `file`.
+        Also give the figures within each of some of `SPLITS`.
     own_steps
         Also compare branch rates by own steps with those by the labelled steps.
     reliability_plot
@@ -88,17 +96,23 @@ def evaluate_model(
         raise OptionError(f"cannot split figures by {unknown[0]!r}; expected one of {', '.join(SPLITS)}")
     if reliability_plot is not None and reliability_plot.exists():
         raise OutputFileError(f"{reliability_plot} exists already; remove it or give another name")
-    documents_of_files = [read_gold([path]) for path in gold]
-    documents = [document for read in documents_of_files for document in read]
-    files = [str(path) for path, read in zip(gold, documents_of_files, strict=True) for _ in read]
+    documents_of_files = read_evaluated(gold, kept_out, traces)
+    documents = [document for read in documents_of_files.values() for document in read]
+    files = [str(path) for path, read in documents_of_files.items() for _ in read]
     splits = {name: files if name == "file" else part_names(documents, name) for name in by}
     if not any(document.steps for document in documents):
         raise InputFileError(
-            f"{', '.join(map(str, gold))}: no labelled step; give a gold file whose rows have `steps`"
+            f"{', '.join(map(str, documents_of_files))}: no labelled step; give a gold file whose rows have "
+            "`steps`"
         )
 
     notes = _notes(documents)
-    tfidf, train_files, train_note = _tfidf(gold, train_gold, documents)
+    if kept_out:
+        notes.append(
+            "The vote was weighed on labelled documents that may be among those kept out: its figures here "
+            "are no forecast."
+        )
+    tfidf, train_files, train_note = _tfidf([*gold, *kept_out], train_gold, documents)
     baselines: dict[str, StepScorer] = {
         **{name: WordList(name) for name in WORD_LISTS},
         "label_vote": LabelVote(),
@@ -111,7 +125,7 @@ def evaluate_model(
     labels = [step.branches for document in documents for step in document.steps]
     report = EvaluationReport(
         model=model,
-        gold=tuple(_gold_file(path, read) for path, read in zip(gold, documents_of_files, strict=True)),
+        gold=tuple(_gold_file(path, read) for path, read in documents_of_files.items()),
         train_gold=train_files,
         thresholds=thresholds,
         overall=evaluate_probabilities(documents, probabilities, thresholds, resamples=resamples, seed=seed),
@@ -126,7 +140,9 @@ def evaluate_model(
         seed=seed,
     )
     if reliability_plot is not None:
-        plot_reliability(branch, labels, reliability_plot, title=", ".join(path.name for path in gold))
+        plot_reliability(
+            branch, labels, reliability_plot, title=", ".join(path.name for path in documents_of_files)
+        )
     return report
 
 
@@ -198,8 +214,17 @@ def _gold_file(path: Path, documents: Sequence[GoldDocument]) -> GoldFile:
     labels = [step.branches for document in documents for step in document.steps]
     return GoldFile(
         file=str(path),
-        sha256=file_sha256(path),
+        sha256=_sha256(path),
         documents=len(documents),
         steps=len(labels),
         branching_steps=sum(labels),
     )
+
+
+def _sha256(path: Path) -> str:
+    """Return a file's hash, or for a folder that of its files' names and hashes."""
+    if not path.is_dir():
+        return file_sha256(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    listing = "".join(f"{file_sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in files)
+    return hashlib.sha256(listing.encode()).hexdigest()

@@ -22,6 +22,7 @@ from training.calibrate import calibrate
 from training.config import TrainingConfig, load_config
 from training.corpus import FloatArray, gold_traces, kind_targets
 from training.cue_words import WORD_LISTS
+from training.domains import DOMAINS
 from training.evaluate import evaluate_probabilities, score_documents
 from training.finetune import finetune, predict
 from training.folds import load_fold, train_folds
@@ -35,16 +36,6 @@ SHOWN_FIGURES: Final = ("average_precision", "kappa", "rate_rank_correlation")
 
 TEACHERS: Final = ("R1-0528", "gpt-oss-code", "QwQ")
 """The groups that are left out one at a time by `--by model`."""
-
-DOMAINS: Final = {
-    "cpldcpu/MisguidedAttention": "puzzles",
-    "uzaymacar/understanding-reasoning-models": "MATH",
-    "karthikv792/LLMs-Planning": "planning",
-    "agatha-duzan/cot-monitor-stress-test": "code",
-    "wgantt/reasoning-models-lie": "MMLU-Pro and molecules",
-    "realariharrison/molecular-reasoning-structure": "MMLU-Pro and molecules",
-}
-"""The domain of each source; sources of mixed domain have none and are always trained on."""
 
 
 def leave_out(
