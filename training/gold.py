@@ -1,6 +1,7 @@
 """Documents whose steps people or language models have labelled, read from gzip or plain JSONL."""
 
 import gzip
+import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -48,7 +49,8 @@ def read_gold(paths: Iterable[Path | str]) -> list[GoldDocument]:
     ----------
     paths
         JSONL files, plain or with the ending `.gz`. A row needs `trace` and `steps` with `start`, `end`
-        and `label`; `id`, `model`, `group`, `problem_id`, `source` and each step's `kind` may be absent.
+        and `label`; `id`, `model`, `group`, `problem_id`, `source` and each step's `kind` may be absent. A
+        row without `id` gets one made of its trace.
 
     Returns
     -------
@@ -81,8 +83,9 @@ def _parse(line: str, place: str) -> GoldDocument:
     try:
         row = json.loads(line)
         trace = row["trace"]
+        identifier = str(row.get("id", _default_id(trace)))
         steps = tuple(_parse_step(step, len(trace), place) for step in row["steps"])
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise InputFileError(
             f"{place}: expected a JSON object with `trace` and `steps` "
             f"(a list of objects with `start`, `end`, `label`), but {error!r}"
@@ -90,7 +93,7 @@ def _parse(line: str, place: str) -> GoldDocument:
     if any(left.end > right.start for left, right in itertools.pairwise(steps)):
         raise InputFileError(f"{place}: the steps overlap or are out of order; sort them by `start`")
     return GoldDocument(
-        id=str(row.get("id", place)),
+        id=identifier,
         trace=trace,
         steps=steps,
         model=_text(row, "model"),
@@ -99,6 +102,11 @@ def _parse(line: str, place: str) -> GoldDocument:
         source=_text(row, "source"),
         licence=_text(row, "licence"),
     )
+
+
+def _default_id(trace: str) -> str:
+    # Training deals documents out by their identifiers, so that these must not depend on where the file is.
+    return hashlib.sha256(trace.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _parse_step(step: Mapping[str, Any], length: int, place: str) -> GoldStep:
