@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 _GATHER_SECONDS: Final = 0.001
 """How long an idle gateway waits for more windows: a request's windows of other lengths come this close."""
 _ATTEMPTS: Final = 3
-"""How often windows are sent when the encoder goes away under them."""
+"""How often the encoder may go away under the windows of a job, whose calls all break off each time."""
 _PROBE_SECONDS: Final = 0.25
 
 
@@ -201,6 +201,7 @@ class Gateway:
         self._calls: set[asyncio.Task[None]] = set()
         self._pump_at: asyncio.TimerHandle | None = None
         self._give_up_at: asyncio.TimerHandle | None = None
+        self._outages = 0
         self._probe = asyncio.create_task(self._probe_until_up())
 
     @property
@@ -274,11 +275,11 @@ class Gateway:
         return batch
 
     async def _call(self, batch: list[tuple["_Job", int]]) -> None:
-        began = time.monotonic()
+        began, outages = time.monotonic(), self._outages
         try:
             texts = await self._link.encode([job.texts[place] for job, place in batch])
         except LinkError as error:
-            self._broken(batch, error)
+            self._broken(batch, error, outages)
             return
         seconds = time.monotonic() - began
         self._metrics.call(len(batch), seconds)
@@ -287,14 +288,19 @@ class Gateway:
         for (job, place), text in zip(batch, texts, strict=True):
             job.put(place, text)
 
-    def _broken(self, batch: list[tuple["_Job", int]], error: LinkError) -> None:
+    def _broken(self, batch: list[tuple["_Job", int]], error: LinkError, outages: int) -> None:
+        """Send the windows of a call again, which was sent after so many outages."""
         logger.warning("%s; %d windows are sent again when it is back", error, len(batch))
         if self.down_since is None:
             self.down_since = time.monotonic()
+            self._outages += 1
             self._probe = asyncio.create_task(self._probe_until_up())
             self._give_up_at = self.loop.call_later(self.limits.queue_timeout, self._give_up)
         for job, places in _by_job(batch).items():
-            job.attempts += 1
+            # All calls under way break off at once, and one job can have windows in each of them.
+            if job.broken_after != outages:
+                job.broken_after = outages
+                job.attempts += 1
             if job.attempts < _ATTEMPTS:
                 if job.ticket.error is None:
                     job.take_back(places)
@@ -334,6 +340,7 @@ class _Job:
     texts: list[str]
     future: "Future[list[FloatArray]]"
     attempts: int = 0
+    broken_after: int | None = None
     _unsent: deque[int] = field(init=False)
     _results: list[FloatArray | None] = field(init=False)
     _missing: int = field(init=False)

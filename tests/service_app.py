@@ -27,6 +27,7 @@ class ControlledLink:
         self.open.set()
         self.broken = False
         self.breaks = 0
+        self.lost = 0
         self.failing: set[str] = set()
         self.calls: list[list[str]] = []
 
@@ -44,6 +45,9 @@ class ControlledLink:
             raise LinkError("the test broke the link")
         self.calls.append(list(texts))
         await self.open.wait()
+        if self.lost:
+            self.lost -= 1
+            raise LinkError("the test lost the call")
         results = await self._link.encode(texts)
         return [
             FAILED if text in self.failing else result for text, result in zip(texts, results, strict=True)

@@ -284,6 +284,30 @@ async def test_encoder_that_keeps_breaking_off(service: RunningApp) -> None:
     assert (await post(service, BODY)).status_code == 200
 
 
+@pytest.mark.parametrize("requests", [1, 2, 3, 4])
+async def test_one_crash_under_several_calls_fails_no_request(requests: int) -> None:
+    lines = "\n".join(f"Line {number} of many." for number in range(5000))
+    async with running_app(device="cuda") as service:
+        link, ahead = service.link, service.engine.settings.calls_ahead
+        link.open.clear()
+        # Small requests keep the encoder busy until the large ones are in the queue.
+        small = []
+        for number in range(ahead):
+            small.append(asyncio.create_task(post(service, BODY)))
+            await until(lambda number=number: len(link.calls) == number + 1)  # type: ignore[misc]
+        body = json.dumps({"traces": [lines]})
+        large = [asyncio.create_task(post(service, body)) for _ in range(requests)]
+        tickets = service.engine.gateway.tickets
+        await until(lambda: len(tickets) == ahead + requests and all(ticket.jobs for ticket in tickets))
+        link.open.set()
+        link.open.clear()
+        await until(lambda: len(link.calls) == 2 * ahead)
+        link.lost = ahead
+        link.open.set()
+        assert [(await one).status_code for one in [*small, *large]] == [200] * (ahead + requests)
+        assert not link.lost
+
+
 async def test_encoder_that_is_down(impatient: RunningApp) -> None:
     impatient.link.broken = True
     answer = await post(impatient, BODY)
