@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from sys import maxsize
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -80,6 +80,14 @@ class RowOptions:
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise OptionError(f"The limit is {self.limit}, but it must be 1 row or more")
+
+    def or_as_scored(self, provenance: Provenance | None) -> RowOptions:
+        """Return where the traces are: as was said, else as was said when the rows were scored."""
+        if self.schema is not None or self.column is not None:
+            return self
+        used = (provenance or {}).get("options")
+        used = used if isinstance(used, dict) else {}
+        return replace(self, schema=used.get("schema"), column=used.get("column"))
 
     def several(self, row: Row) -> str | None:
         """Return the column that holds several traces of a row, None where it has one trace or none."""

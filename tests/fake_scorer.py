@@ -74,14 +74,15 @@ def loader(
     scorer: FakeRowScorer | None = None, *, sha256: str = "a" * 64, name: str = "fake"
 ) -> Callable[[], LoadedScorer]:
     """Make a function that returns a loaded scorer."""
+    used = scorer or FakeRowScorer()
     provenance = {
         "model": {"name": name, "version": "1", "sha256": sha256, "precision": "fp32"},
         "package_version": "0",
         "threshold": 0.5,
         "provider": "FakeProvider",
-        "options": {"schema": None, "column": None, "steps": False},
+        "options": {"schema": used.schema, "column": used.column, "steps": used.steps},
     }
-    return lambda: LoadedScorer(scorer or FakeRowScorer(), provenance)
+    return lambda: LoadedScorer(used, provenance)
 
 
 def write_lines(path: Path, lines: Iterable[str | dict[str, Any]]) -> Path:

@@ -197,3 +197,34 @@ def test_exploding_a_row_whose_score_failed(branching: CommandLine, tmp_path: Pa
     rows = read_lines(tmp_path / "o.jsonl")
     assert [row["generations"] for row in rows] == [["A."], [""], ["B."], ["C."]]
     assert [row["branch_rate"] for row in rows] == [None, None, fake_rate("B."), fake_rate("C.")]
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+def test_traces_stand_where_they_stood_when_rows_were_scored(
+    branching: CommandLine, tmp_path: Path, ending: str
+) -> None:
+    rows = [{"mine": row["trace"], "n": row["n"]} for row in ROWS[:10]]
+    source = write_lines(tmp_path / "in.jsonl", rows)
+    branching("score", source, "-o", tmp_path / f"scored{ending}", "--column", "mine")
+    arguments = ["--keep", "0.5", "--json"]
+    result = branching("filter", tmp_path / f"scored{ending}", "-o", tmp_path / "out.jsonl", *arguments)
+    dropped = [len(row["trace"]) for row in ROWS[:10] if row["n"] not in lowest(5, range(10))]
+    summary = json.loads(result.stdout)
+    assert summary["tokens_dropped"] == round(sum(dropped) / 4)
+    assert summary["selection"]["length_share_dropped"] > 0
+    named = branching(
+        "filter", tmp_path / f"scored{ending}", "--dry-run", "--keep", "0.5", "--json", "--column", "n"
+    )
+    assert json.loads(named.stdout)["tokens"] == 0
+
+
+def test_alternatives_stand_where_they_stood_when_rows_were_scored(
+    branching: CommandLine, tmp_path: Path
+) -> None:
+    source = write_lines(tmp_path / "in.jsonl", [{"outs": ["A.", "B."]}, {"outs": ["C.", "D."]}])
+    scored_rows = tmp_path / "scored.jsonl"
+    branching("score", source, "-o", scored_rows, "--column", "outs")
+    result = branching("filter", scored_rows, "-o", tmp_path / "out.jsonl", "--explode", "--keep", "0.5")
+    assert "Kept 2 of 4 rows" in result.stderr
+    texts = sorted((f"{letter}." for letter in "ABCD"), key=fake_rate)[:2]
+    assert [row["outs"] for row in read_lines(tmp_path / "out.jsonl")] == [[text] for text in sorted(texts)]

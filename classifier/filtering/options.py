@@ -15,7 +15,7 @@ class FilterOptions:
     Parameters
     ----------
     rows
-        How rows are read.
+        How rows are read; where their traces are is by default where they were when the rows were scored.
     keep
         The fraction of the scored rows to keep, those with the lowest rates.
     max_rate

@@ -7,6 +7,7 @@ import tempfile
 from array import array
 from collections.abc import Hashable
 from contextlib import closing
+from dataclasses import replace
 from math import isnan, nan
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
@@ -108,6 +109,7 @@ class RatedRows:
         self._scored = not self.options.overwrite_columns and self._have_scores()
         if self._scored:
             self.provenance, self.unknown_provenance = common_provenance(self.sources)
+            self.options = replace(self.options, rows=self.options.rows.or_as_scored(self.provenance))
         else:
             scorer = load_scorer()
             self.provenance = scorer.provenance

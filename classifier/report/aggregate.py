@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -182,7 +182,7 @@ def aggregate(sources: Sequence[InputFile], options: ReportOptions, progress: Pr
         model than the one before.
     """
     provenance, unknown = common_provenance(sources)
-    row_options = _row_options(options, provenance)
+    row_options = options.rows.or_as_scored(provenance)
     parts: list[tuple[FloatArray, FloatArray, IntArray, IntArray]] = []
     kinds: list[IntArray] = []
     sums = StepSums()
@@ -225,15 +225,6 @@ def aggregate(sources: Sequence[InputFile], options: ReportOptions, progress: Pr
         first_errors=first_errors,
         row_options=row_options,
     )
-
-
-def _row_options(options: ReportOptions, provenance: Provenance | None) -> RowOptions:
-    """Return where the traces are: as was said, else as was said when the rows were scored."""
-    if options.rows.schema is not None or options.rows.column is not None:
-        return options.rows
-    used = (provenance or {}).get("options")
-    used = used if isinstance(used, dict) else {}
-    return replace(options.rows, schema=used.get("schema"), column=used.get("column"))
 
 
 def _groups(batch: RowBatch, options: ReportOptions) -> list[Labels]:
