@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.compare import RESULTS
 from benchmarks.sample import ROOT
-from benchmarks.scale import scale_page
+from benchmarks.scale import former_note, is_former, scale_page
 from benchmarks.side_by_side import load_note, side_by_side
 from benchmarks.tables import number, table
 
@@ -60,7 +60,7 @@ def make_pages(results: Path) -> dict[str, str]:
         if found := _read(results, name):
             sections.append(section(found) + _other_measurement(found, compare))
     gpu = _read(results, "gpu")
-    sections.append(_gpu(gpu) if gpu else _NO_GPU)
+    sections.append(_gpu(gpu, compare) if gpu else _NO_GPU)
     pages = {"benchmarks.md": "\n\n".join(sections) + "\n"}
     if compare:
         pages["scale.md"] = scale_page(compare, gpu)
@@ -77,10 +77,18 @@ def _other_measurement(results: dict[str, Any], compare: dict[str, Any] | None) 
     machine = results.get("machine")
     if machine is None or compare is None or machine["commit"] == compare["machine"]["commit"]:
         return ""
+    models = "the models of that commit"
+    if is_former(results, results.get("model", ""), compare):
+        models = f"the {results['model']} model before this one"
     return (
         f"\n\nMeasured apart from the comparison, on {machine['date']} at commit {machine['commit']} with "
-        f"the models of that commit, on {machine['processor']}, cores: {machine['cores']}."
+        f"{models}, on {machine['processor']}, cores: {machine['cores']}."
     )
+
+
+def _model(results: dict[str, Any]) -> str:
+    sha256 = results.get("sha256")
+    return str(results["model"]) + (f" (SHA-256 {sha256[:12]})" if sha256 else "")
 
 
 def _stages(results: dict[str, Any]) -> str:
@@ -206,7 +214,7 @@ def _growth(results: dict[str, Any]) -> str:
         )
     return (
         "## Growth\n\n"
-        f"Model {results['model']}, threads: {results['threads']}. {load_note(results['load'])}\n\n"
+        f"Model {_model(results)}, threads: {results['threads']}. {load_note(results['load'])}\n\n"
         "![Time and memory against size](growth.png)\n\n"
         + table(["characters in one trace", "seconds", "peak MB"], lengths)
         + "\n\n"
@@ -218,14 +226,14 @@ def _memory(results: dict[str, Any]) -> str:
     return (
         "## Memory over a large file\n\n"
         f"The first {results['minutes']:.1f} minutes of `branching score` on a JSONL of "
-        f"{results['gigabytes']:g} GB, model {results['model']}, threads: {results['threads']}: at most "
+        f"{results['gigabytes']:g} GB, model {_model(results)}, threads: {results['threads']}: at most "
         f"{results['peak_megabytes']:,.0f} MB resident, and after the first fifth of the time "
         f"{results['megabytes_a_minute']:+.2f} MB a minute (targets: ≤ 500 MB, ≤ 1 MB a minute). "
         f"{load_note(results['load'])}"
     )
 
 
-def _gpu(results: dict[str, Any]) -> str:
+def _gpu(results: dict[str, Any], compare: dict[str, Any] | None) -> str:
     rows = [
         [
             name,
@@ -243,6 +251,11 @@ def _gpu(results: dict[str, Any]) -> str:
     ]
     first = next(iter(results["variants"].values()))
     models = ", ".join(f"{name} {one['sha256'][:12]}" for name, one in results["variants"].items())
+    commit = f" (commit {results['commit']})" if results.get("commit") else ""
+    names = " ".join(
+        name if one["precision"] == "fp32" else f"{name}=FOLDER:{one['precision']}"
+        for name, one in results["variants"].items()
+    )
     head = [
         "model",
         "precision",
@@ -257,7 +270,8 @@ def _gpu(results: dict[str, Any]) -> str:
     ]
     return (
         "## GPU\n\n"
-        f"Measured once, by `python -m benchmarks.gpu`, on one {results['device']} with 16 CPU cores, ONNX "
+        f"Measured once{former_note(results, compare)}{commit}, by `python -m benchmarks.gpu --variants "
+        f"{names} --traces {first['traces']}`, on one {results['device']} with 16 CPU cores, ONNX "
         f"Runtime {results['onnxruntime']} (CUDA) and torch {results['torch']}; "
         f"{first['traces']:,} {results['sample']}. Models by their SHA-256: {models}. "
         "*traces/s* and *trace tokens/s* are of `BranchScorer.score_batch` in one process; *hours* are for "

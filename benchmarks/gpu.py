@@ -1,6 +1,6 @@
 """How fast a GPU scores: end to end, the bare forward pass, and torch in float16 beside it.
 
-    python -m benchmarks.gpu --variants default fast --output benchmarks/results/gpu.json
+    python -m benchmarks.gpu --variants default fast --traces 600 --output benchmarks/results/gpu.json
 
 Needs an NVIDIA GPU with ONNX Runtime for it, and torch.
 """
@@ -19,6 +19,7 @@ import onnxruntime
 import torch
 from transformers import BertConfig, BertModel
 
+from benchmarks.processes import describe_machine
 from benchmarks.sample import REAL_TRACES, load_sample
 from benchmarks.scale import TOKENS_A_TRACE
 from benchmarks.variants import DEFAULT, Variant, parse_variants
@@ -28,9 +29,10 @@ from classifier.bound_session import BoundSession
 from classifier.encoder import window_inputs
 from classifier.model_folder import read_model_folder
 from training.model import StepClassifier
+from training.prune import LayerImportance, prune
 
-_SHAPES: Final = {"default": (384, 6, 12), "fast": (192, 3, 6)}
-"""Width, layers and attention heads of the embedded models, for torch beside them."""
+SHAPES: Final = {"default": (12, 1_536), "fast": (3, 192)}
+"""Attention heads and feed-forward units of a layer of the embedded models, for torch beside them."""
 
 _BATCH_SIZE: Final = 256
 
@@ -90,16 +92,7 @@ def _bare(variant: Variant, windows: Sequence[Any], seconds: float) -> float:
 def _torch(variant: Variant, windows: Sequence[Any], seconds: float) -> float:
     """Run a model of the same shape in torch: float16, fused attention, inputs and outputs copied."""
     folder = read_model_folder(variant.model, variant.precision)
-    width, layers, heads = _SHAPES[variant.name.partition("-")[0]]
-    config = BertConfig(
-        vocab_size=10_000,
-        hidden_size=width,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        intermediate_size=4 * width,
-    )
-    config._attn_implementation = "sdpa"
-    encoder = BertModel(config, add_pooling_layer=False)
+    encoder = untrained_encoder(*SHAPES[variant.name.partition("-")[0]])
     model = StepClassifier(encoder, folder.layout.pad_id, 0.0).half().cuda().eval()
     # The features are joined in float32, so the head must read float32.
     model.kind_head.float()
@@ -111,6 +104,28 @@ def _torch(variant: Variant, windows: Sequence[Any], seconds: float) -> float:
             model(*(tensor.cuda(non_blocking=True) for tensor in tensors)).softmax(-1).cpu()
 
     return _BATCH_SIZE * folder.layout.lengths[-1] / _repeat(run, seconds)
+
+
+def untrained_encoder(heads: int, units: int) -> BertModel:
+    """Make an encoder of MiniLM-L6's shape, of whose layers only some heads and feed-forward units are left.
+
+    Parameters
+    ----------
+    heads, units
+        How many each layer has.
+    """
+    config = BertConfig(
+        vocab_size=10_000,
+        hidden_size=384,
+        num_hidden_layers=6,
+        num_attention_heads=12,
+        intermediate_size=1_536,
+    )
+    config._attn_implementation = "sdpa"
+    encoder = BertModel(config, add_pooling_layer=False)
+    alike = LayerImportance(torch.ones(config.num_attention_heads), torch.ones(config.intermediate_size))
+    prune(encoder, [alike] * config.num_hidden_layers, heads=heads, units=units)
+    return encoder
 
 
 def _full_windows(windows: Sequence[Any], length: int) -> list[Any]:
@@ -140,6 +155,7 @@ def _main() -> None:
     options = parser.parse_args()
     sample = load_sample(options.traces, options.data)
     report: dict[str, Any] = {
+        "commit": describe_machine()["commit"],
         "device": torch.cuda.get_device_name(),
         "onnxruntime": onnxruntime.__version__,
         "torch": torch.__version__,

@@ -17,6 +17,7 @@ from benchmarks.compare import RESULTS
 from benchmarks.load import OtherLoad
 from benchmarks.processes import describe_machine, run_process
 from benchmarks.sample import load_sample, make_traces
+from classifier.model_folder import read_model_folder
 
 _SHORT = 200
 _LONG_TRACE = 15_000
@@ -59,6 +60,7 @@ def main() -> None:
         "machine": describe_machine(),
         "load": load.describe(),
         "model": options.model or "default",
+        "sha256": read_model_folder(options.model).info.sha256,
         "threads": options.threads,
         "lengths": lengths,
         "corpora": corpora,

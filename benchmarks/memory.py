@@ -20,6 +20,7 @@ from benchmarks.compare import RESULTS
 from benchmarks.load import OtherLoad
 from benchmarks.processes import describe_machine
 from benchmarks.sample import ROOT, load_sample
+from classifier.model_folder import read_model_folder
 
 _INTERVAL_SECONDS = 2.0
 _SETTLING_SHARE = 0.2
@@ -48,6 +49,7 @@ def main() -> None:
         "machine": describe_machine(),
         "load": load.describe(),
         "model": options.model or "default",
+        "sha256": read_model_folder(options.model).info.sha256,
         "gigabytes": options.gigabytes,
         "threads": options.threads,
         "minutes": held[-1][0] / 60,

@@ -51,12 +51,37 @@ def scale_page(compare: dict[str, Any], gpu: dict[str, Any] | None = None) -> st
         "and tokenises in one thread and runs the model in the others, so with the small model give each "
         "process few cores (8, say) and run several; what does not add up is shared memory bandwidth and the "
         "clock speed of many-core machines. Measure yours with `make bench` before planning.",
-        _on_gpu(gpu),
+        _on_gpu(gpu, compare),
     ]
     return "\n\n".join(paragraphs) + "\n"
 
 
-def _on_gpu(gpu: dict[str, Any] | None) -> str:
+def is_former(results: dict[str, Any], name: str, compare: dict[str, Any] | None) -> bool:
+    """Tell whether a model is another than the comparison's of that name.
+
+    Parameters
+    ----------
+    results
+        What was measured with the model, with its SHA-256 if that is known.
+    name
+        The model's name.
+    compare
+        The results of `benchmarks.compare`, where there are any.
+    """
+    ours = compare["variants"].get(name) if compare else None
+    return ours is not None and results.get("sha256") not in (None, ours["model"]["sha256"])
+
+
+def former_note(gpu: dict[str, Any], compare: dict[str, Any] | None) -> str:
+    """Say which of the GPU's models are others than the comparison's."""
+    former = [name for name, one in gpu["variants"].items() if is_former(one, name, compare)]
+    if not former:
+        return ""
+    models, these = ("models", "these ones") if len(former) > 1 else ("model", "this one")
+    return f" with the {' and '.join(former)} {models} before {these}"
+
+
+def _on_gpu(gpu: dict[str, Any] | None, compare: dict[str, Any]) -> str:
     if gpu is None:
         return (
             "A GPU has not been measured, so there is no figure for one: with T trace tokens a second on "
@@ -68,8 +93,8 @@ def _on_gpu(gpu: dict[str, Any] | None) -> str:
         days = [traces * TOKENS_A_TRACE / speed / 86_400 for traces in _TRACES]
         rows.append([name, f"{speed:,.0f}", *[_duration(value) for value in days]])
     return (
-        f"On one {gpu['device']} with one process ([measured](benchmarks.md#gpu)), the time is "
-        f"10⁶ × {TOKENS_A_TRACE:,} ÷ trace tokens a second:\n\n"
+        f"On one {gpu['device']} with one process ([measured](benchmarks.md#gpu)"
+        f"{former_note(gpu, compare)}), the time is 10⁶ × {TOKENS_A_TRACE:,} ÷ trace tokens a second:\n\n"
         + table(["model", "trace tokens a second", "10⁶ traces", "10⁹ traces"], rows)
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tokenizers import Tokenizer
 
 from benchmarks import contender
@@ -15,6 +16,7 @@ from benchmarks.layouts import with_layout
 from benchmarks.load import OtherLoad
 from benchmarks.processes import run_process
 from benchmarks.sample import load_sample, make_traces
+from benchmarks.scale import former_note
 from benchmarks.tables import number, table
 from benchmarks.variants import Variant, parse_variants
 from benchmarks.vocabularies import measure
@@ -22,6 +24,7 @@ from benchmarks.windows import bare_forward, count_windows, make_windows
 from classifier.errors import OptionError
 from classifier.model_folder import read_model_folder
 from tests.example_traces import BRANCHING, TRACES
+from training.prune import bert_layers
 from training.vocabulary import cut_vocabulary
 
 
@@ -84,7 +87,9 @@ def test_pages_show_the_measured_figures(tmp_path: Path) -> None:
     # 8 CPU-seconds for 1,000 slots, against 2 and 0.5 for 400.
     assert "| CPU-seconds a slot, bare forward pass ÷ end to end | 1.6 | 6.4 |  |" in text
     assert "| trace tokens a second, end to end | 150 | 640 | fast: ≥ 38,000 |" in text
-    assert "| one trace of 15,000 characters in a warm process, milliseconds |  | 123 |" in text
+    assert (
+        "| one trace of 15,000 characters in a warm process (library call), milliseconds |  | 123 |" in text
+    )
     assert "÷ those of MiniLM-L6 in a transformers pipeline, batch 32 | 4 × | 16 × |" in text
     assert "÷ those of compiled regular expression, three words | 1/2,000 | 1/500 |" in text
     assert "| library call, fast | 4 | 2,000 | 600 |" in text
@@ -159,6 +164,50 @@ def test_pages_show_what_a_gpu_did(tmp_path: Path) -> None:
     # 8e9 tokens at a million a second are 2.22 hours, and a thousand times that is 92.6 days.
     assert "| default-fp16 | 1,000,000 | 2.22 h | 92.6 days |" in pages["scale.md"]
     assert "A GPU has not been measured" not in pages["scale.md"]
+    assert (
+        "`python -m benchmarks.gpu --variants default-fp16=FOLDER:fp16 --traces 600`"
+        in pages["benchmarks.md"]
+    )
+
+
+def test_figures_of_a_former_model_say_so(tmp_path: Path) -> None:
+    memory = {
+        "machine": {**COMPARE["machine"], "commit": "def"},
+        "load": COMPARE["load"],
+        "model": "fast",
+        "sha256": "1" * 64,
+        "gigabytes": 1.0,
+        "threads": 1,
+        "minutes": 2.0,
+        "peak_megabytes": 90.0,
+        "megabytes_a_minute": 0.1,
+    }
+    (tmp_path / "compare.json").write_text(json.dumps(COMPARE))
+    (tmp_path / "memory.json").write_text(json.dumps(memory))
+    text = make_pages(tmp_path)["benchmarks.md"]
+    assert "model fast (SHA-256 111111111111), threads" in text
+    assert "at commit def with the fast model before this one, on" in text
+    (tmp_path / "memory.json").write_text(json.dumps({**memory, "sha256": "0" * 64}))
+    assert "at commit def with the models of that commit, on" in make_pages(tmp_path)["benchmarks.md"]
+    measured = {"variants": {"default": {"sha256": "1" * 64}, "fast": {"sha256": "0" * 64}}}
+    assert former_note(measured, COMPARE) == " with the default model before this one"
+    measured["variants"]["fast"]["sha256"] = "2" * 64
+    assert former_note(measured, COMPARE) == " with the default and fast models before these ones"
+    assert former_note(measured, None) == ""
+
+
+@pytest.mark.parametrize("name", ["default", "fast"])
+def test_torch_runs_a_model_of_the_embedded_shape(name: str) -> None:
+    from benchmarks.gpu import SHAPES, untrained_encoder
+
+    config = read_model_folder(name).card["config"]
+    heads, units = SHAPES[name]
+    assert (config.get("heads") or 12, config.get("feed_forward_units") or 1_536) == (heads, units)
+    encoder = untrained_encoder(heads, units)
+    for layer in bert_layers(encoder):
+        assert layer.attention.self.query.weight.shape == (heads * 32, 384)
+        assert layer.output.dense.weight.shape == (384, units)
+    assert encoder(torch.ones(1, 8, dtype=torch.long)).last_hidden_state.shape == (1, 8, 384)
 
 
 def test_variants_are_read_from_the_command_line() -> None:
