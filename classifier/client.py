@@ -22,6 +22,7 @@ from classifier.endpoint import (
     checked_answer,
     checked_texts,
     in_place,
+    of_one_model,
     open_async_http,
     open_http,
     request_options,
@@ -70,6 +71,7 @@ class ScoringClient:
         self.options = ClientOptions(**options)
         self._api_key = api_key
         self._reached = False
+        self._model: dict[str, Any] = {}
         self._http: httpx.Client | None = None
         self._opening = Lock()
 
@@ -86,7 +88,7 @@ class ScoringClient:
         RowError
             If the trace cannot be scored.
         EndpointError
-            If the service cannot be reached, or refuses the request.
+            If the service cannot be reached, refuses the request, or runs another model than before.
         """
         return self.score_batch([trace])[0]
 
@@ -108,7 +110,7 @@ class ScoringClient:
         RowError
             The first one that a trace gives; `score_batch_or_errors` returns them instead.
         EndpointError
-            If the service cannot be reached, or refuses a request.
+            If the service cannot be reached, refuses a request, or runs another model than before.
         """
         return all_scores(self.score_batch_or_errors(traces))
 
@@ -128,7 +130,7 @@ class ScoringClient:
         Raises
         ------
         EndpointError
-            If the service cannot be reached, or refuses a request.
+            If the service cannot be reached, refuses a request, or runs another model than before.
         """
         results, texts = checked_texts(traces)
         batches = list(batches_of(texts, self.options))
@@ -164,6 +166,7 @@ class ScoringClient:
 
         client = ScoringClient(self.url, api_key=self._api_key)
         client.options = replace(self.options, steps=steps)
+        client._model = self._model
         return RowScorer(client, column=column, schema=schema, steps=steps)
 
     def info(self) -> dict[str, Any]:
@@ -172,7 +175,7 @@ class ScoringClient:
         Raises
         ------
         EndpointError
-            If the service cannot be reached, or refuses the request.
+            If the service cannot be reached, refuses the request, or runs another model than before.
         """
         return self._send("GET", "/v1/info")
 
@@ -197,12 +200,18 @@ class ScoringClient:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return everything but the connections."""
-        return {"url": self.url, "options": self.options, "_api_key": self._api_key}
+        return {
+            "url": self.url,
+            "options": self.options,
+            "_api_key": self._api_key,
+            "_model": dict(self._model),
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over everything but the connections."""
         self.__init__(state["url"], api_key=state["_api_key"])  # type: ignore[misc]
         self.options = state["options"]
+        self._model = state["_model"]
 
     def _score(self, traces: Sequence[str]) -> list[ServedScore | RowError]:
         try:
@@ -226,7 +235,7 @@ class ScoringClient:
             self._reached = True
             return checked_answer(answer)
 
-        return retry(send, self.options)
+        return of_one_model(retry(send, self.options), self._model, self.url)
 
 
 class AsyncScoringClient:
@@ -242,6 +251,7 @@ class AsyncScoringClient:
         self.url = url.rstrip("/")
         self.options = ClientOptions(**options)
         self._reached = False
+        self._model: dict[str, Any] = {}
         self._http = open_async_http(self.url, api_key, self.options)
         self._turns = asyncio.Semaphore(self.options.connections)
 
@@ -299,4 +309,4 @@ class AsyncScoringClient:
             self._reached = True
             return checked_answer(answer)
 
-        return await retry_async(send, self.options)
+        return of_one_model(await retry_async(send, self.options), self._model, self.url)

@@ -232,6 +232,37 @@ def scores_of(answer: dict[str, Any], count: int) -> list[ServedScore | RowError
     return [_score_of(result) for result in results]
 
 
+def of_one_model(answer: dict[str, Any], first: dict[str, Any], url: str) -> dict[str, Any]:
+    """Return an answer, if the model that it names is that of the answers before.
+
+    Parameters
+    ----------
+    answer
+        Of a service; one that names no model is taken as it is.
+    first
+        The SHA-256 and precision of the model that answered first; the first answer fills it.
+    url
+        For the message.
+
+    Raises
+    ------
+    EndpointError
+        If another model answers, so that the scores of one run would be those of two.
+    """
+    model = answer.get("model")
+    for name in ("sha256", "precision"):
+        if not isinstance(model, dict) or name not in model:
+            continue
+        # In one step, as several threads may get the first answers.
+        known = first.setdefault(name, model[name])
+        if model[name] != known:
+            raise EndpointError(
+                f"{url} runs another model than before ({name} {model[name]}, expected {known}), and scores "
+                "of two models cannot be compared; start again, or let the service run the model of before"
+            )
+    return answer
+
+
 def checked_texts(traces: Iterable[object]) -> tuple[list[ServedScore | RowError | None], list[str]]:
     """Return an error for each trace that is no text and None for the others, and the others."""
     results: list[ServedScore | RowError | None] = []

@@ -324,6 +324,51 @@ def test_failing_batch_ends_the_call(serve: Callable[[Handler], None]) -> None:
     assert len(calls) < 100
 
 
+def info_of(sha256: str) -> dict[str, Any]:
+    model = {"name": "m", "version": "1", "sha256": sha256, "precision": "fp32"}
+    return {"model": {**model, "package_version": "0", "threshold": 0.5}, "providers": []}
+
+
+@pytest.mark.parametrize("changed", [{"sha256": "b"}, {"precision": "fp16"}])
+def test_service_that_changes_its_model(serve: Callable[[Handler], None], changed: dict[str, str]) -> None:
+    info = info_of("a")
+    models = iter([info["model"], {}, info["model"], {**info["model"], **changed}] * 2)
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/info":
+            return httpx.Response(200, json=info)
+        return httpx.Response(200, json={"model": next(models), "results": [GOOD]})
+
+    serve(handle)
+    with ScoringClient("http://service") as client:
+        assert [client.score(BRANCHING).step_count for _ in range(3)] == [2, 2, 2]
+        with pytest.raises(EndpointError, match="runs another model than before"):
+            client.score(BRANCHING)
+
+    async def score() -> None:
+        async with AsyncScoringClient("http://service") as client:
+            for _ in range(3):
+                await client.score(BRANCHING)
+            with pytest.raises(EndpointError, match="runs another model than before"):
+                await client.score(BRANCHING)
+
+    asyncio.run(score())
+
+
+def test_run_has_the_model_that_its_provenance_names(serve: Callable[[Handler], None]) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/info":
+            return httpx.Response(200, json=info_of("a"))
+        return httpx.Response(200, json={"model": info_of("b")["model"], "results": [GOOD]})
+
+    serve(handle)
+    loaded = endpoint_loader("http://service")()
+    assert loaded.provenance["model"]["sha256"] == "a"
+    for scorer in (loaded.rows, pickle.loads(pickle.dumps(loaded.rows))):  # noqa: S301
+        with pytest.raises(EndpointError, match="sha256 b, expected a"):
+            scorer.score_rows([{"trace": BRANCHING}])
+
+
 def test_errors_keep_their_type(serve: Callable[[Handler], None]) -> None:
     results = [
         {"error": "is null", "error_type": "type"},

@@ -294,7 +294,7 @@ async def test_one_crash_under_several_calls_fails_no_request(requests: int) -> 
         small = []
         for number in range(ahead):
             small.append(asyncio.create_task(post(service, BODY)))
-            await until(lambda number=number: len(link.calls) == number + 1)  # type: ignore[misc]
+            await until(lambda number=number: len(link.calls) == number + 1)
         body = json.dumps({"traces": [lines]})
         large = [asyncio.create_task(post(service, body)) for _ in range(requests)]
         tickets = service.engine.gateway.tickets
