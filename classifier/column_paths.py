@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from classifier.errors import SchemaError
 from classifier.trace_readers import ASSISTANT_ROLES, messages_of, plain, quoted, role_of
@@ -10,7 +10,7 @@ from classifier.trace_readers import ASSISTANT_ROLES, messages_of, plain, quoted
 _STEP: Final = re.compile(r"\[(-?\d{1,9})\]|(?:^|\.)([^.\[\]]+)")
 
 
-def follow(row: Mapping[object, object], path: str) -> list[tuple[str, object]]:
+def follow(row: Mapping[Any, object], path: str) -> list[tuple[str, object]]:
     """Return the values that a path leads to, each with its place.
 
     Parameters

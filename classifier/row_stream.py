@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from sys import maxsize
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from classifier.column_paths import follow
 from classifier.errors import OptionError, RowError, RowFormatError
 from classifier.files import ADDED_COLUMNS, RAW_COLUMN, BatchLimits, InputFile, Row, RowBatch, read_batches
 from classifier.files.explode import explode
@@ -90,18 +91,27 @@ class RowOptions:
         return replace(self, schema=used.get("schema"), column=used.get("column"))
 
     def several(self, row: Row) -> str | None:
-        """Return the column that holds several traces of a row, None where it has one trace or none."""
+        """Return the column, or path, that holds several traces of a row, None where it has one or none."""
         name = self.column or _ALTERNATIVES_COLUMN
         if self.schema not in _ALTERNATIVES_SCHEMAS or not isinstance(row, dict):
             return None
-        value = row.get(name)
+        found = [value for _, value in follow(row, name) if value is not None]
+        # What stands in several places is read as one trace.
+        value = found[0] if len(found) == 1 else None
         if not isinstance(value, list) or len(value) < 2:
             return None
         try:
-            return name if read_traces(row, schema=self.schema, column=self.column).several else None
+            several = read_traces(row, schema=self.schema, column=self.column).several
         except RowError:
             # One bad trace fails the whole row, and the others are to be had all the same.
-            return name if name == _ALTERNATIVES_COLUMN else None
+            several = self._are_alternatives(name, value)
+        return name if several else None
+
+    def _are_alternatives(self, name: str, items: list[object]) -> bool:
+        """Tell whether a list would be read as alternatives if each of its items were a trace."""
+        if self.schema is None and name != _ALTERNATIVES_COLUMN and isinstance(items[0], dict):
+            return False  # a list of messages
+        return read_traces({name: ["A trace."]}, schema=self.schema, column=name).several
 
 
 @dataclass(slots=True)

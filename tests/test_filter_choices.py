@@ -228,3 +228,58 @@ def test_alternatives_stand_where_they_stood_when_rows_were_scored(
     assert "Kept 2 of 4 rows" in result.stderr
     texts = sorted((f"{letter}." for letter in "ABCD"), key=fake_rate)[:2]
     assert [row["outs"] for row in read_lines(tmp_path / "out.jsonl")] == [[text] for text in sorted(texts)]
+
+
+NESTED: Rows = [{"info": {"outs": ["A.", "B."]}}, {"info": {"outs": ["C."]}}]
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "scored.jsonl"])
+def test_several_traces_inside_a_column(branching: CommandLine, tmp_path: Path, name: str) -> None:
+    source = write_lines(tmp_path / "in.jsonl", NESTED)
+    branching("score", source, "-o", tmp_path / "scored.jsonl", "--column", "info.outs")
+    output = tmp_path / "out.jsonl"
+    arguments = ["--keep", "0.5", "--column", "info.outs"]
+    result = branching("filter", tmp_path / name, "-o", output, *arguments)
+    assert result.code == 2
+    assert "line 1 holds several traces" in result.stderr
+    result = branching("filter", tmp_path / name, "-o", output, *arguments, "--explode")
+    assert result.code == 2
+    assert f"{name} line 1 holds several traces in 'info.outs', which is inside a column" in result.stderr
+    assert "Copy the list to a column of its own" in result.stderr
+    assert not output.exists()
+
+
+def test_exploding_rows_with_one_trace_inside_a_column(branching: CommandLine, tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "in.jsonl", NESTED)
+    output = tmp_path / "out.jsonl"
+    arguments = ["--column", "info.outs", "--explode"]
+    assert branching("score", source, "-o", output, *arguments).code == 2
+    write_lines(source, NESTED[1:])
+    assert branching("score", source, "-o", output, *arguments).code == 0
+    assert read_lines(output)[0]["branch_rates"] == [fake_rate("C.")]
+
+
+def test_a_bad_trace_among_those_of_any_column(branching: CommandLine, tmp_path: Path) -> None:
+    rows: Rows = [
+        {"outs": ["A.", "", "C."]},
+        {"outs": [None, "D."]},
+        {"outs": [[{"role": "assistant", "content": "<think>E.</think>"}], []]},
+        {"outs": [{"role": "user", "content": "E."}, {"role": "user", "content": "F."}]},
+    ]
+    source = write_lines(tmp_path / "in.jsonl", rows)
+    for number, options in enumerate(([], ["--schema", "openr1"])):
+        output = tmp_path / f"{number}.jsonl"
+        assert branching("score", source, "-o", output, "--column", "outs", "--explode", *options).code == 1
+        rates = [row["branch_rate"] for row in read_lines(output)][:7]
+        assert rates == [fake_rate(text) if text else None for text in ("A.", "", "C.", "", "D.", "E.", "")]
+    assert len(read_lines(tmp_path / "0.jsonl")) == 8
+
+
+def test_parts_of_one_trace_are_no_alternatives(branching: CommandLine, tmp_path: Path) -> None:
+    steps = ["<think>A.</think>", "<think>B.</think>"]
+    source = write_lines(tmp_path / "in.jsonl", [{"completions": steps}])
+    output = tmp_path / "out.jsonl"
+    assert branching("score", source, "-o", output, "--column", "completions", "--explode").code == 1
+    (row,) = read_lines(output)
+    assert row["completions"] == steps
+    assert "could be the parts of one chain of thought" in row["branch_error"]

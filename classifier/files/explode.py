@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from classifier.errors import OptionError
 from classifier.files.jsonl import elements, with_values
 
 if TYPE_CHECKING:
@@ -26,12 +27,17 @@ def explode(batch: RowBatch, column_of: Callable[[Row], str | None]) -> tuple[Ro
     batch
         The rows.
     column_of
-        Names the column with the list of traces of a row, or None where a row has a single trace.
+        Names the column, or path, with the list of traces of a row; None where a row has a single trace.
 
     Returns
     -------
     tuple
         The new batch, and for each of its rows the index of the row that it comes from.
+
+    Raises
+    ------
+    OptionError
+        If the list is inside a column, where a path leads to it.
     """
     origins: list[int] = []
     changes: list[dict[str, int]] = []
@@ -41,6 +47,12 @@ def explode(batch: RowBatch, column_of: Callable[[Row], str | None]) -> tuple[Ro
             origins.append(origin)
             changes.append({})
             continue
+        if name not in row:
+            raise OptionError(
+                f"{batch.place(origin)} holds several traces in {name!r}, which is inside a column, and only "
+                "a column that is itself the list can be divided into rows. Copy the list to a column of its "
+                "own and name that with --column, or leave out --explode and --best-of"
+            )
         count = len(row[name])
         names = [other for other in row if other == name or _is_parallel(row[other], count)]
         origins += [origin] * count
