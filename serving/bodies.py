@@ -1,6 +1,7 @@
 """Reads request bodies: in bounded memory, decompressed, as JSON that any trace survives."""
 
 import json
+import math
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final, Protocol
@@ -106,7 +107,7 @@ def parse_json(body: bytes | str, what: str = "the body") -> Any:
     """
     try:
         text = body if isinstance(body, str) else body.decode("utf-8")
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except UnicodeDecodeError as error:
         raise MalformedBodyError(
             f"{what} is not UTF-8 (byte {error.start} is {error.object[error.start]:#04x}); expected JSON in "
@@ -134,6 +135,14 @@ def too_large(limit: int) -> BodyTooLargeError:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    # It would be infinite, which no JSON can be written of.
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is too large for a JSON number")
+    return number
 
 
 def _decompressor(request: Request) -> Decompressor | None:

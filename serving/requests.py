@@ -75,7 +75,13 @@ def filter_body(engine: Engine, body: bytes) -> bytes:
         else:
             dropped.append({"index": index, "reason": _reason(row, row_filter), **row})
     max_rate = None if row_filter is None else row_filter.max_rate
-    return write_json({"model": engine.model, "max_rate": max_rate, "kept": kept, "dropped": dropped})
+    try:
+        return write_json({"model": engine.model, "max_rate": max_rate, "kept": kept, "dropped": dropped})
+    except RecursionError as error:
+        # What could just be read stands a little deeper in the answer.
+        raise InvalidRequestError(
+            "a row is nested too deeply to be given back; leave out the column that is, or flatten it"
+        ) from error
 
 
 def checked(kind: type[Model], value: Any) -> Model:

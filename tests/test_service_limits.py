@@ -62,6 +62,7 @@ async def post(service: RunningApp, content: Any, **headers: str) -> httpx.Respo
         (b"", "not JSON"),
         (b"{", "not JSON"),
         (b'{"traces": [NaN]}', "NaN is not a JSON number"),
+        (b'{"traces": [{"trace": "a", "x": -1e999}]}', "-1e999 is too large for a JSON number"),
         (b'{"traces": ["\xff"]}', "not UTF-8 (byte 13 is 0xff)"),
         (b"[" * 50_000, "nested too deeply"),
         (b"1" * 5000, "not JSON"),
@@ -103,6 +104,18 @@ async def test_request_of_another_shape(service: RunningApp, request_body: objec
 async def test_filter_request_of_another_shape(service: RunningApp, request_body: object) -> None:
     answer = await service.client.post("/v1/filter", json=request_body)
     check_error(answer, 422, "invalid_request")
+
+
+async def test_rows_that_are_nested_deeply(service: RunningApp) -> None:
+    statuses = set()
+    for depth in range(900, 1000):
+        nested = "[" * depth + "]" * depth
+        content = f'{{"traces": [{{"trace": "So x = 4.", "x": {nested}}}], "max_rate": 1}}'
+        answer = await service.client.post("/v1/filter", content=content, headers=JSON)
+        statuses.add(answer.status_code)
+        if answer.status_code == 422:
+            assert "nested too deeply" in check_error(answer, 422, "invalid_request")["error"]
+    assert statuses == {200, 400, 422}
 
 
 async def test_body_that_is_too_large(service: RunningApp) -> None:
