@@ -194,7 +194,7 @@ class KeepPlan:
     max_rate
         The highest rate that would be kept.
     kept, dropped
-        Rows; those without a rate are kept.
+        Rows, those without a rate included.
     length_kept, length_dropped
         Sum of the lengths, in the unit they were given in; None if lengths were not given.
     time_saved

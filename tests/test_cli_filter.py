@@ -290,18 +290,23 @@ def test_a_broken_line_among_scored_ones(branching: CommandLine, tmp_path: Path)
     assert branching.loads == []
 
 
+@pytest.mark.parametrize("already", [False, True])
+@pytest.mark.parametrize("count", [99, 101, 110])
 def test_inputs_that_change_between_the_readings(
-    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, count: int, already: bool
 ) -> None:
+    rows = scored(ROWS) if already else ROWS
+    write_lines(source, rows)
     open_writers = run._open_writers
 
     def change_then_open(*arguments: Any) -> Any:
-        write_lines(source, ROWS[:-1])
+        write_lines(source, [*rows, *rows][:count])
         return open_writers(*arguments)
 
     monkeypatch.setattr(run, "_open_writers", change_then_open)
+    options = FilterOptions(keep=0.5, rows=RowOptions(limits=BatchLimits(rows=10)))
     with pytest.raises(InputFileError, match="The inputs hold other rows than in the first reading"):
-        filter_files([str(source)], str(tmp_path / "out.jsonl"), loader(), FilterOptions(keep=0.5))
+        filter_files([str(source)], str(tmp_path / "out.jsonl"), loader(), options)
     assert names_in(tmp_path) == {"in.jsonl"}
 
 

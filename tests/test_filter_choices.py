@@ -283,3 +283,45 @@ def test_parts_of_one_trace_are_no_alternatives(branching: CommandLine, tmp_path
     (row,) = read_lines(output)
     assert row["completions"] == steps
     assert "could be the parts of one chain of thought" in row["branch_error"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--by", "source"]])
+@pytest.mark.parametrize("policy", ["keep", "drop"])
+def test_dry_run_of_rows_without_a_score(
+    branching: CommandLine, tmp_path: Path, policy: str, arguments: list[str]
+) -> None:
+    rows: Rows = [*ROWS[:8], *({"trace": "", "source": source} for source in "ab")]
+    source = write_lines(tmp_path / "in.jsonl", rows)
+    options = ["--on-error", policy, "--keep", "0.5", "--json", *arguments]
+    (plan,) = (
+        plan
+        for plan in json.loads(branching("filter", source, "--dry-run", *options).stdout)["plans"]
+        if plan["keep"] == 0.5
+    )
+    summary = json.loads(branching("filter", source, "-o", tmp_path / "out.jsonl", *options).stdout)
+    assert (summary["kept"], summary["dropped"]) == ((6, 4) if policy == "keep" else (4, 6))
+    for name in ("kept", "dropped", "tokens_kept", "tokens_dropped"):
+        assert plan[name] == summary[name]
+
+
+def test_dry_run_shows_fractions_only(branching: CommandLine, source: Path) -> None:
+    result = branching("filter", source, "--dry-run", "--max-rate", "0.5")
+    assert result.code == 2
+    assert "max_rate is 0.5, and a dry run shows what fractions to keep would do" in result.stderr
+    assert branching.loads == []
+
+
+def test_rows_without_a_score_are_counted_in_their_group(branching: CommandLine, tmp_path: Path) -> None:
+    rows: list[Any] = [
+        {"trace": "A.", "g": "a"},
+        {"trace": None, "g": "a"},
+        {"trace": None, "g": []},
+        {"trace": None},
+        "{oops",
+    ]
+    source = write_lines(tmp_path / "in.jsonl", rows)
+    result = branching("filter", source, "-o", tmp_path / "out.jsonl", "--keep", "0.5", "--by", "g", "--json")
+    assert json.loads(result.stdout)["selection"]["groups"] == {
+        "a": {"rows": 2, "kept": 2, "dropped": 0, "errors": 1},
+        "null": {"rows": 3, "kept": 3, "dropped": 0, "errors": 3},
+    }

@@ -160,7 +160,8 @@ class RatedRows:
         """Work out what keeping each of some fractions would do; none if no row has a rate."""
         if not any(True for _ in self._candidates()):
             return []
-        if self.options.by is None and self.options.best_of is None:
+        options = self.options
+        if options.by is None and options.best_of is None and options.on_error != "drop":
             return plan_keep_fractions(self._rates, self.lengths, fractions)
         return [self._plan(fraction) for fraction in fractions]
 
@@ -190,18 +191,15 @@ class RatedRows:
                 added = (
                     existing_scores(batch, origins)
                     if self._spool is None
-                    else json.loads(self._spool.readline())
+                    else json.loads(self._spool.readline() or "[]")
                 )
                 flags = list(kept[done : done + len(added)])
                 if not len(added) == len(batch.rows) == len(flags):
-                    break
+                    raise _changed(done)
                 done += len(added)
                 yield batch, added, flags
         if done != len(kept):
-            raise InputFileError(
-                f"The inputs hold other rows than in the first reading (near row {done}). "
-                "Start again when nothing writes to them any more"
-            )
+            raise _changed(done)
 
     def _read(self) -> Iterator[tuple[RowBatch, list[int]]]:
         scored = None if self.options.overwrite_columns else self._scored
@@ -264,7 +262,7 @@ class RatedRows:
         chosen = rate is None or options.best_of is None
         self.chosen.append(_CHOSEN if chosen else _NOT_CHOSEN)
         if options.by is not None:
-            self._groups.append(None if rate is None else _group(batch, index, options.by))
+            self._groups.append(_group(batch, index, options.by, needed=rate is not None))
         if rate is not None and options.best_of is not None:
             key = _best_key(batch, index, options.best_of, origin)
             if key is not None and (key not in best or rate < best[key][0]):
@@ -315,6 +313,13 @@ class RatedRows:
         )
 
 
+def _changed(done: int) -> InputFileError:
+    return InputFileError(
+        f"The inputs hold other rows than in the first reading (near row {done}). "
+        "Start again when nothing writes to them any more"
+    )
+
+
 def _length(row: Row, options: FilterOptions) -> int:
     try:
         traces = read_traces(row, schema=options.rows.schema, column=options.rows.column).traces
@@ -331,7 +336,12 @@ def _column(batch: RowBatch, index: int, name: str, option: str) -> Any:
     return row[name]
 
 
-def _group(batch: RowBatch, index: int, by: str) -> Hashable:
+def _group(batch: RowBatch, index: int, by: str, *, needed: bool) -> Hashable:
+    """Return the group of a row; a row without a score need not have one, as it is only counted there."""
+    row = batch.rows[index]
+    if not needed:
+        value = row.get(by) if isinstance(row, dict) else None
+        return value if isinstance(value, Hashable) else None
     value = _column(batch, index, by, "--by")
     if not isinstance(value, Hashable):
         raise OptionError(

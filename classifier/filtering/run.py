@@ -141,10 +141,15 @@ def preview_files(
     Raises
     ------
     UsageError
-        If an input cannot be used.
+        If an input cannot be used, or the options have a `max_rate`, which is no fraction.
     RowError
         If a row has no score and `on_error` is "fail".
     """
+    if options.max_rate is not None:
+        raise OptionError(
+            f"max_rate is {options.max_rate}, and a dry run shows what fractions to keep would do: leave it "
+            "out, or give keep in its place"
+        )
     began = time.perf_counter()
     with RatedRows(inputs, options, progress or Progress()) as run:
         run.rate(load_scorer)
