@@ -130,6 +130,19 @@ def test_shards_that_there_cannot_be(
         score(sources, "-", shards=2)
 
 
+@pytest.mark.parametrize("arguments", [["--shard", "2/8"], ["--shards", "8"]])
+def test_shards_are_refused_where_all_rows_would_be_scored(
+    branching: CommandLine, tmp_path: Path, sources: list[Path], arguments: list[str]
+) -> None:
+    shown = branching("score", *sources, "--show", *arguments)
+    assert (shown.code, shown.stdout) == (2, "")
+    assert "name one with -o, or leave --shard and --shards out" in shown.stderr
+    on_ray = branching("score", sources[1], "-o", tmp_path / "out", "--engine", "ray", *arguments)
+    assert on_ray.code == 2
+    assert "--shard and --shards are for the local engine" in on_ray.stderr
+    assert names_in(tmp_path) == {"a.jsonl", "b.parquet"}
+
+
 def test_shards_from_standard_input(branching: CommandLine, tmp_path: Path) -> None:
     lines = b"".join(b'{"trace": "Line %d."}\n' % n for n in range(5))
     assert branching("score", "-", "-o", tmp_path / "out.jsonl", "--shard", "2/2", stdin=lines).code == 0

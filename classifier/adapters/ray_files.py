@@ -69,7 +69,7 @@ def score_parquet(
     output
         The folder to write; it appears when it is complete.
     options
-        How to score; `explode` and `limit` are for the local engine.
+        How to score; `explode`, `limit`, `shard` and `shards` are for the local engine.
     model, precision, batch_size
         See `BranchScorer`.
     provider
@@ -93,8 +93,11 @@ def score_parquet(
     """
     options = options or ScoreOptions()
     began = time.perf_counter()
-    if options.rows.explode or options.rows.limit is not None:
-        raise OptionError("--explode and --limit are for the local engine: leave out --engine ray")
+    if options.rows.explode or options.rows.limit is not None or options.wanted_shards():
+        raise OptionError(
+            "--explode, --limit, --shard and --shards are for the local engine: leave these out, or leave "
+            "out --engine ray"
+        )
     sources = _parquet_inputs(inputs)
     folder = _output_folder(output, options, sources)
     plan = plan_table(sources, options.rows.limits, drop=ADDED_COLUMNS if options.overwrite_columns else ())

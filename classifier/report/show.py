@@ -177,11 +177,16 @@ def show_scores(
     Raises
     ------
     UsageError
-        If an input or the output cannot be used.
+        If an input, the output or an option cannot be used.
     """
     if json or output == STANDARD_STREAM:
         raise OptionError(
             f"--show and {'--json' if json else 'the output -'} both write to standard output: leave one out"
+        )
+    if output is None and options.wanted_shards():
+        raise OptionError(
+            "--shard and --shards divide the rows over outputs, and there is no output: "
+            "name one with -o, or leave --shard and --shards out"
         )
     rows = ShowingRows(options.rows, steps=options.steps)
     with terminal_progress() as progress:
