@@ -66,6 +66,8 @@ class InlineReasoning:
     ----------
     blocks
         The blocks in order, without surrounding whitespace; those without a visible character are left out.
+    starts
+        Where in the text each block starts.
     leading
         Whether the text is a model's output beyond doubt: its first mark stands at its start, or it is
         a rendered chat or harmony text. Without any block such a text holds no reasoning; any other text
@@ -73,6 +75,7 @@ class InlineReasoning:
     """
 
     blocks: tuple[str, ...]
+    starts: tuple[int, ...]
     leading: bool
 
 
@@ -109,8 +112,14 @@ def rendered_reasoning(text: str) -> InlineReasoning | None:
     turns = [] if harmony else list(_assistant_turns(text))
     if not turns:
         return harmony or tagged_reasoning(text)
-    found = [tagged_reasoning(turn) for turn in turns]
-    return InlineReasoning(tuple(block for one in found if one for block in one.blocks), leading=True)
+    blocks: list[str] = []
+    starts: list[int] = []
+    for turn_start, turn in turns:
+        found = tagged_reasoning(turn)
+        if found is not None:
+            blocks += found.blocks
+            starts += (turn_start + start for start in found.starts)
+    return InlineReasoning(tuple(blocks), tuple(starts), leading=True)
 
 
 def harmony_reasoning(text: str) -> InlineReasoning | None:
@@ -130,8 +139,8 @@ def harmony_reasoning(text: str) -> InlineReasoning | None:
     if "<|message|>" not in text:
         opener, closer = _STRIPPED_HARMONY
         end = text.find(closer) if text.startswith(opener) else -1
-        return None if end < 0 else _collected([text[len(opener) : end]], leading=True)
-    blocks: list[str] = []
+        return None if end < 0 else _collected(text, [(len(opener), end)], leading=True)
+    blocks: list[tuple[int, int]] = []
     first = _HARMONY_TOKEN.search(text)
     before = text[: first.start()].strip() if first else ""
     header_start: int | None = 0
@@ -139,7 +148,7 @@ def harmony_reasoning(text: str) -> InlineReasoning | None:
     is_analysis = False
     for token in _HARMONY_TOKEN.finditer(text):
         if body_start is not None and is_analysis:
-            blocks.append(text[body_start : token.start()])
+            blocks.append((body_start, token.start()))
         body_start = None
         kind = token.group(1)
         if kind == "message":
@@ -153,12 +162,12 @@ def harmony_reasoning(text: str) -> InlineReasoning | None:
             header_start = token.start() if header_start is None else header_start
         elif header_start == 0:
             # The prompt ended inside the analysis message, so the text begins in its body.
-            blocks.append(text[: token.start()])
+            blocks.append((0, token.start()))
             header_start = None
     if body_start is not None and is_analysis:
-        blocks.append(text[body_start:])
+        blocks.append((body_start, len(text)))
     leading = before in ("", "assistant", "analysis", "final", "commentary")
-    return _collected(blocks, leading=leading) if blocks or leading else None
+    return _collected(text, blocks, leading=leading) if blocks or leading else None
 
 
 def tagged_reasoning(text: str) -> InlineReasoning | None:
@@ -179,7 +188,7 @@ def tagged_reasoning(text: str) -> InlineReasoning | None:
         return None
     last_closers = {tag.group(): tag.start() for tag in tags}
     text_start = len(text) - len(text.lstrip())
-    blocks: list[str] = []
+    blocks: list[tuple[int, int]] = []
     block_start = 0
     awaited: str | None = None
     leading = False
@@ -188,7 +197,7 @@ def tagged_reasoning(text: str) -> InlineReasoning | None:
         first = not blocks and awaited is None
         if awaited is not None:
             if name == awaited:
-                blocks.append(text[block_start : tag.start()])
+                blocks.append((block_start, tag.start()))
                 awaited = None
         elif name in _CLOSERS:
             stands_first = tag.start() == text_start
@@ -198,11 +207,11 @@ def tagged_reasoning(text: str) -> InlineReasoning | None:
                 block_start = tag.end()
                 leading = leading or stands_first
         elif first and name in _SPECIAL_CLOSER_SET:
-            blocks.append(text[: tag.start()])
+            blocks.append((0, tag.start()))
             leading = tag.start() == text_start
     if awaited is not None:
-        blocks.append(text[block_start:])
-    return _collected(blocks, leading=leading) if blocks else None
+        blocks.append((block_start, len(text)))
+    return _collected(text, blocks, leading=leading) if blocks else None
 
 
 def is_blank(text: str) -> bool:
@@ -210,9 +219,15 @@ def is_blank(text: str) -> bool:
     return all(unicodedata.category(char) in _INVISIBLE for char in text)
 
 
-def _collected(blocks: list[str], *, leading: bool) -> InlineReasoning:
-    stripped = (block.strip() for block in blocks)
-    return InlineReasoning(tuple(block for block in stripped if not is_blank(block)), leading)
+def _collected(text: str, spans: list[tuple[int, int]], *, leading: bool) -> InlineReasoning:
+    blocks: list[str] = []
+    starts: list[int] = []
+    for start, end in spans:
+        block = text[start:end].lstrip()
+        if not is_blank(block):
+            blocks.append(block.rstrip())
+            starts.append(end - len(block))
+    return InlineReasoning(tuple(blocks), tuple(starts), leading)
 
 
 def _is_analysis(header: str) -> bool:
@@ -229,12 +244,12 @@ def _is_quoted(text: str, tag: re.Match[str]) -> bool:
     return before != "" and before in _QUOTES and text[tag.end() : tag.end() + 1] == before
 
 
-def _assistant_turns(text: str) -> Iterator[str]:
-    """Yield the assistant's turns of a rendered chat; nothing if the text is no rendered chat."""
+def _assistant_turns(text: str) -> Iterator[tuple[int, str]]:
+    """Yield start and text of a rendered chat's assistant's turns; nothing if the text is no such chat."""
     turn_start: int | None = None
     for mark in _TURN.finditer(text):
         if turn_start is not None:
-            yield text[turn_start : mark.start()]
+            yield turn_start, text[turn_start : mark.start()]
         turn_start = mark.end() if mark.lastgroup else None
     if turn_start is not None:
-        yield text[turn_start:]
+        yield turn_start, text[turn_start:]

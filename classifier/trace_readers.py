@@ -5,7 +5,7 @@ row for messages to people. It returns a `Reading` or raises the `RowError` that
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from classifier.errors import (
@@ -42,10 +42,14 @@ class Trace:
         The reasoning, and nothing else.
     place
         Where in the row it stands, as in ``messages[1].reasoning_content``; for messages to people.
+    origins
+        Where marked reasoning stands in the text that it was read from: pairs of a place in the trace and
+        the place in that text, each for what follows up to the next pair. Of a text taken whole, the starts.
     """
 
     text: str
     place: str
+    origins: tuple[tuple[int, int], ...] = field(default=((0, 0),), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,8 +334,8 @@ def _read_list(value: object, place: str, separator: str) -> Reading:
     if sum(inline_reasoning(text) is not None for text in texts) > 1:
         raise AmbiguousRowError(
             f"{place} could be the parts of one chain of thought, but several of its {len(texts)} items hold "
-            "reasoning marks of their own, as alternative outputs do. If they are alternatives, give "
-            f"--schema openr1 --column {quoted(place)} (schema= and column= in Python)"
+            "reasoning marks of their own, as alternative outputs do; expected one or the other. If they are "
+            f"alternatives, give --schema openr1 --column {quoted(place)} (schema= and column= in Python)"
         )
     return read_reasoning(separator.join(texts), place)
 
@@ -348,7 +352,12 @@ def _marked(place: str, found: InlineReasoning | None, expected: str) -> Reading
             f"{place} holds no reasoning: expected {expected}. If another column holds the chain of thought, "
             "name it with --column (column= in Python)"
         )
-    return Reading((Trace(_TURN_SEPARATOR.join(found.blocks), place),))
+    origins: list[tuple[int, int]] = []
+    length = 0
+    for block, start in zip(found.blocks, found.starts, strict=True):
+        origins.append((length, start))
+        length += len(block) + len(_TURN_SEPARATOR)
+    return Reading((Trace(_TURN_SEPARATOR.join(found.blocks), place, tuple(origins)),))
 
 
 def _text(value: object, place: str) -> str:

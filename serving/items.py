@@ -124,7 +124,8 @@ def score_items(
             plans.append(error)
             continue
         place = slice(len(texts), len(texts) + len(traces))
-        plans.append((place, several, _blocks(item, traces)))
+        # The texts of a row are not what was given: there offsets are those of the trace.
+        plans.append((place, several, traces[0].origins if isinstance(item, str) else _AS_IT_IS))
         texts.extend(trace.text for trace in traces)
     scores = scorer.score_batch_or_errors(texts)
     return [plan if isinstance(plan, RowError) else _item_score(scores, texts, *plan) for plan in plans]
@@ -157,27 +158,6 @@ def _check_length(text: str, options: ItemOptions) -> None:
             f"the trace has {len(text):,} characters, and this service takes at most "
             f"{options.max_characters:,}; leave it out, or raise the limit (--max-trace-characters)"
         )
-
-
-def _blocks(item: object, traces: Sequence[Trace]) -> Sequence[tuple[int, int]]:
-    """Return where a text's trace lies in it; see `ItemScore`."""
-    if not isinstance(item, str) or len(traces) != 1:
-        return _AS_IT_IS
-    trace = traces[0].text
-    whole = item.find(trace)
-    if whole >= 0:
-        return ((0, whole),)
-    # A trace of several marked blocks, which a blank line joins: a paragraph lies within one of them.
-    blocks: list[tuple[int, int]] = []
-    start = found = 0
-    for paragraph in trace.split("\n\n"):
-        place = item.find(paragraph, found)
-        if place < 0:
-            return _AS_IT_IS
-        blocks.append((start, place))
-        start += len(paragraph) + 2
-        found = place + len(paragraph)
-    return blocks
 
 
 def _item_score(

@@ -73,6 +73,15 @@ def test_only_the_marked_reasoning_is_read(
     assert text(row(given_text)) == expected
 
 
+@pytest.mark.parametrize(("given_text", "expected"), INLINE.values(), ids=INLINE)
+def test_marked_reasoning_knows_where_it_stood(given_text: str, expected: str) -> None:
+    (trace,) = read_traces(given_text).traces
+    parts = expected.split("\n\n")
+    for part, (start, place) in zip(parts, trace.origins, strict=True):
+        assert trace.text[start:].startswith(part)
+        assert given_text[place:].startswith(part)
+
+
 @pytest.mark.parametrize(
     "whole",
     [

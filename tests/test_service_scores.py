@@ -186,6 +186,31 @@ async def test_steps_of_several_marked_blocks_point_into_the_text(
     assert [text[step["start"] : step["end"]] for step in result["steps"]] == expected
 
 
+def turn(role: str, content: str) -> str:
+    return f"<|im_start|>{role}\n{content}<|im_end|>\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            turn("user", "Solve it. So what?")
+            + turn("assistant", "<think>So\n\nx = 4.</think>4")
+            + turn("user", "Now 5.")
+            + turn("assistant", "<think>Now add.</think>5"),
+            [(75, 85), (168, 176)],
+        ),
+        ("So x = 4? Okay.<think>Okay.</think>4", [(22, 27)]),
+        ("<think>Okay.</think>Okay.", [(7, 12)]),
+    ],
+)
+async def test_steps_point_at_the_reasoning_and_not_at_the_same_words_elsewhere(
+    service: RunningApp, text: str, expected: list[tuple[int, int]]
+) -> None:
+    (result,) = await score(service, [text], steps=True)
+    assert [(step["start"], step["end"]) for step in result["steps"]] == expected
+
+
 async def test_highest_rate_decides_what_is_kept(service: RunningApp, library: BranchScorer) -> None:
     rates = sorted(library.score(trace).branch_rate for trace in TRACES)
     for trace, result in zip(TRACES, await score(service, TRACES, max_rate=rates[2]), strict=True):
