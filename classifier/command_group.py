@@ -133,8 +133,11 @@ def exit_codes(ctx: Context) -> Iterator[None]:
             raise
         raise _failure(str(_missing(plugin, error)), WRONG_CALL) from error
     except KeyboardInterrupt as error:
-        message = _with_notes("Stopped before the end; no output was left behind", error)
-        raise _failure(message, INTERRUPTED) from error
+        message = "Stopped before the end"
+        # Training keeps what it needs to go on, and libraries that write models may stop within a file.
+        if ctx.invoked_subcommand not in _PLUGINS:
+            message += "; no file was left half-written"
+        raise _failure(_with_notes(message, error), INTERRUPTED) from error
     except BrokenPipeError as error:
         # Whoever read standard output wants no more, as `head` does: no reason to complain.
         raise typer.Exit(_BROKEN_PIPE) from error

@@ -19,11 +19,10 @@ from classifier.overlap import WriteBehind
 from classifier.traces import read_traces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from classifier.files.manifest import Manifest, Provenance
+    from classifier.files.manifest import Described, Provenance
     from classifier.files.names import Format
-    from classifier.files.outputs import FinishedFile
     from classifier.files.tables import TablePlan
     from classifier.files.writers import RowWriter
     from classifier.progress import Progress
@@ -253,13 +252,9 @@ Written = tuple["RowWriter", RowBatch, list[dict[str, Any]]]
 """A writer, rows for it, and the columns to add to them."""
 
 
-Described = tuple["RowWriter", "Callable[[FinishedFile], Manifest | None]"]
-"""A writer, and what makes the manifest of its output; None for no manifest."""
-
-
 @contextmanager
 def written(*outputs: Described) -> Iterator[WriteBehind[Written]]:
-    """Write in the background; all outputs appear at the end, or none on any error.
+    """Write in the background; outputs appear when all are complete, and none does on an error before.
 
     Yields
     ------
@@ -270,8 +265,7 @@ def written(*outputs: Described) -> Iterator[WriteBehind[Written]]:
     try:
         yield behind
         behind.finish()
-        for writer, describe in outputs:
-            put_in_place(writer, describe)
+        put_in_place(*outputs)
     except BaseException:
         behind.stop()
         for writer, _ in outputs:

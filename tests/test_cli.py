@@ -103,6 +103,22 @@ def test_a_package_that_is_missing_at_import_or_later(
         assert "pip install 'branching-classifier[train]'" in result.stderr
 
 
+def test_a_stopped_command_of_another_package_promises_nothing(
+    branching: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train() -> None:
+        error = KeyboardInterrupt()
+        error.add_note("Its checkpoints are in run")
+        raise error
+
+    install(monkeypatch, train)
+    result = branching("train")
+    assert (result.code, result.stderr) == (
+        130,
+        "Error: Stopped before the end. Its checkpoints are in run\n",
+    )
+
+
 def test_a_missing_module_of_our_own_is_no_advice(
     branching: CommandLine, tmp_path: Path, source: Path
 ) -> None:

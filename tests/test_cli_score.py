@@ -270,8 +270,8 @@ def test_ctrl_c_while_waiting_for_standard_input(tmp_path: Path) -> None:
     _, errors = process.communicate()
     assert process.returncode == 130
     assert errors == (
-        "Error: Stopped before the end; no output was left behind. A run with standard input cannot go on "
-        "from where it was stopped: start it again\n"
+        "Error: Stopped before the end; no file was left half-written. A run with standard input cannot go "
+        "on from where it was stopped: start it again\n"
     )
     assert names_in(tmp_path) == set()
 

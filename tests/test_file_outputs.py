@@ -13,7 +13,8 @@ import pytest
 from classifier.batch import ScoreOptions, score_files
 from classifier.errors import OutputFileError
 from classifier.files import BatchLimits, find_inputs, plan_output, table_writer
-from classifier.files.outputs import NewFile
+from classifier.files.outputs import FinishedFile, NewFile
+from classifier.filtering import FilterOptions, filter_files
 from classifier.row_stream import RowOptions
 from tests.fake_scorer import FakeRowScorer, loader, names_in, refuse_to_load, score, write_lines
 
@@ -184,6 +185,32 @@ def test_a_full_disk_while_a_column_is_added(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(OutputFileError, match="No space left on device"):
         score([source], tmp_path / "out.parquet", rows=RowOptions(limits=limits))
     assert names_in(tmp_path) == {"in.jsonl", ".out.parquet.journal"}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("failing", ["out", "out.manifest"])
+def test_none_of_two_outputs_is_left_where_one_fails(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, ending: str, failing: str
+) -> None:
+    finish = NewFile.finish
+    name = f"out{ending}" + (".manifest.json" if failing == "out.manifest" else "")
+
+    def fail(file: NewFile, rows: int) -> FinishedFile:
+        if file.path is not None and file.path.name.startswith(f".{name}."):
+            raise OutputFileError(f"{name} cannot be written: No space left on device")
+        return finish(file, rows)
+
+    monkeypatch.setattr(NewFile, "finish", fail)
+    options = FilterOptions(keep=0.5)
+    with pytest.raises(OutputFileError, match="No space left on device"):
+        filter_files(
+            [str(source)],
+            str(tmp_path / f"out{ending}"),
+            loader(),
+            options,
+            dropped=str(tmp_path / "dropped.jsonl"),
+        )
+    assert names_in(tmp_path) == {"in.jsonl"}
 
 
 class Stopping(FakeRowScorer):

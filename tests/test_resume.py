@@ -343,7 +343,7 @@ def test_a_summary_says_what_was_done_before(
         results.append(branching("score", source, "-o", tmp_path / "out.jsonl"))
     assert results[0].code == 130
     assert results[0].stderr == (
-        "Error: Stopped before the end; no output was left behind. "
+        "Error: Stopped before the end; no file was left half-written. "
         "512 rows are scored; the same command goes on from there\n"
     )
     assert results[1].code == 0

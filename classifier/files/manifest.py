@@ -25,6 +25,9 @@ Provenance = dict[str, Any]
 Manifest = dict[str, Any]
 """Rows, bytes and SHA-256 of a file, with the provenance of its scores."""
 
+Described = tuple["RowWriter", "Callable[[FinishedFile], Manifest | None]"]
+"""A writer, and what is told what its output holds and returns its manifest; None for no manifest."""
+
 
 def manifest_path(output: Path) -> Path:
     """Return where the manifest of an output stands."""
@@ -47,42 +50,51 @@ def _parsed(text: bytes | None) -> Manifest | None:
     return found if isinstance(found, dict) else None
 
 
-def put_in_place(writer: RowWriter, describe: Callable[[FinishedFile], Manifest | None]) -> None:
-    """Put a complete output in its place, and its manifest beside it.
+def put_in_place(*outputs: Described) -> None:
+    """Put complete outputs in their places, and their manifests beside them.
+
+    All are written to their ends before the first appears: what then fails leaves none behind.
 
     Parameters
     ----------
-    writer
-        Has written all rows.
-    describe
-        Is told what the output holds before it appears, and returns its manifest; None for no manifest.
+    *outputs
+        Writers that have written all rows, each with what makes its manifest.
 
     Raises
     ------
     OutputFileError
         If writing fails.
     """
-    finished = writer.finish()
-    manifest = describe(finished)
-    if writer.target.path is None:
-        writer.commit()
-        return
-    beside = manifest_path(writer.target.path)
-    if manifest is None:
-        beside.unlink(missing_ok=True)
-        writer.commit()
-        return
-    note = NewFile(OutputTarget(f"{writer.target.name}{MANIFEST_ENDING}", beside, "json", None))
+    notes: list[NewFile | None] = []
+    try:
+        for writer, describe in outputs:
+            notes.append(_written_manifest(writer.target, describe(writer.finish())))
+        for (writer, _), note in zip(outputs, notes, strict=True):
+            if writer.target.path is not None:
+                # No manifest is better than one of another file, should the machine stop in between.
+                manifest_path(writer.target.path).unlink(missing_ok=True)
+            writer.commit()
+            if note is not None:
+                note.commit()
+    except BaseException:
+        for note in notes:
+            if note is not None:
+                note.discard()
+        raise
+
+
+def _written_manifest(target: OutputTarget, manifest: Manifest | None) -> NewFile | None:
+    """Write a manifest that is not in its place yet; standard output has none."""
+    if target.path is None or manifest is None:
+        return None
+    note = NewFile(OutputTarget(f"{target.name}{MANIFEST_ENDING}", manifest_path(target.path), "json", None))
     try:
         note.write((json.dumps(manifest, ensure_ascii=False, indent=2) + "\n").encode())
         note.finish(0)
-        # No manifest is better than one of another file, should the machine stop in between.
-        beside.unlink(missing_ok=True)
-        writer.commit()
-        note.commit()
     except BaseException:
         note.discard()
         raise
+    return note
 
 
 def with_provenance(
