@@ -188,7 +188,7 @@ def read_rows(
         end = min(maxsize if take is None else done + take, options.limit or maxsize)
         for batch in read_batches(source, options.limits, skip=skip):
             if done + len(batch.rows) > end:
-                batch = batch.take(range(end - done))
+                batch = batch.head(end - done)
             if scored is not None:
                 _check_scored(batch, scored)
             origins = list(range(len(batch.rows)))

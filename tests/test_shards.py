@@ -70,6 +70,17 @@ def test_a_limit_counts_before_rows_are_divided(tmp_path: Path, sources: list[Pa
     ]
 
 
+def test_blank_lines_are_counted_up_to_the_last_row(tmp_path: Path) -> None:
+    row = {"trace": "A line."}
+    source = write_lines(tmp_path / "in.jsonl", ["", row, row, "", "", row, "", "{oops", "", ""])
+    for limit, blank in ((1, 1), (2, 1), (3, 3), (None, 6)):
+        summary = score([source], tmp_path / f"{limit}.jsonl", rows=RowOptions(limit=limit))
+        assert summary.counts.blank_lines == blank
+    for count in (1, 2, 3, 4, 9):
+        summary = score([source], tmp_path / f"{count}.jsonl.gz", shards=count)
+        assert summary.counts.blank_lines == 6
+
+
 @pytest.mark.parametrize("skip", range(0, 24, 3))
 def test_rows_are_passed_over(sources: list[Path], skip: int) -> None:
     for source in find_inputs([str(path) for path in sources]):

@@ -51,10 +51,18 @@ def read_json_batches(source: InputFile, limits: BatchLimits, skip: int = 0) -> 
     rows: list[Row] = []
     lines: list[str] = []
     numbers: list[int] = []
-    characters = blank = 0
+    characters = blank = after = 0
 
     def batch() -> RowBatch:
-        return RowBatch(source, rows, numbers, lines=lines, blank_lines=blank, share_read=source.share_read())
+        return RowBatch(
+            source,
+            rows,
+            numbers,
+            lines=lines,
+            blank_lines=blank,
+            blank_after=after,
+            share_read=source.share_read(),
+        )
 
     for number, raw in _numbered_lines(source):
         if skip:
@@ -63,7 +71,9 @@ def read_json_batches(source: InputFile, limits: BatchLimits, skip: int = 0) -> 
         row, text = _parse(raw, number, source)
         if row is None:
             blank += 1
+            after += 1
             continue
+        after = 0
         rows.append(row)
         lines.append(text)
         numbers.append(number)

@@ -44,6 +44,8 @@ class RowBatch:
         The rows as Arrow data; None for JSON.
     blank_lines
         Blank lines that were passed over.
+    blank_after
+        How many of them stand after the last row.
     share_read
         The share of the file that was read after this batch; None if the file's size is not known.
     """
@@ -54,6 +56,7 @@ class RowBatch:
     lines: list[str] | None = None
     table: pa.RecordBatch | None = None
     blank_lines: int = 0
+    blank_after: int = 0
     share_read: float | None = None
 
     def place(self, index: int) -> str:
@@ -72,6 +75,12 @@ class RowBatch:
             lines=None if self.lines is None else [self.lines[index] for index in indices],
             table=None if self.table is None else _take(self.table, indices),
         )
+
+    def head(self, count: int) -> RowBatch:
+        """Return the first so many of the rows, and blank lines up to the last of them only."""
+        later = self.numbers[-1] - self.numbers[count - 1] - (len(self.rows) - count)
+        blank = self.blank_lines - self.blank_after - later
+        return replace(self.take(range(count)), blank_lines=blank, blank_after=0)
 
 
 def _take(table: pa.RecordBatch, indices: Sequence[int]) -> pa.RecordBatch:
