@@ -83,7 +83,7 @@ class OnnxEncoder:
         self._bound: BoundSession | None = None
         if self.providers[0] in (PROVIDERS["cuda"], PROVIDERS["tensorrt"]):
             self._bound = BoundSession(self._session, self._batch_size, may_shrink=batch_size is None)
-        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="encoder")
+        self._start_pool()
 
     @property
     def batch_size(self) -> int:
@@ -102,8 +102,33 @@ class OnnxEncoder:
         -------
         Future
             Gives the kind probabilities of each window's steps, float32 [steps, 4] each, in order.
+
+        Raises
+        ------
+        ProviderError
+            If this process was forked from one that has the model on a GPU.
         """
+        if self._process != os.getpid():
+            self._after_fork()
         return self._pool.submit(self._run, windows)
+
+    def _start_pool(self) -> None:
+        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="encoder")
+        # Last, for other threads take it to mean that the pool is this process's.
+        self._process = os.getpid()
+
+    def _after_fork(self) -> None:
+        """Start threads anew: a forked process has a pool that counts on its parent's, which are not there.
+
+        The session stays: with one thread a call it has no threads of its own.
+        """
+        if self.providers[0] != PROVIDERS["cpu"]:
+            raise ProviderError(
+                f"this scorer was made before its process was forked, and {self.providers[0]} does not work "
+                "in a forked process: start processes by multiprocessing's method 'spawn', and make the "
+                "scorer in each; or ask for cpu"
+            )
+        self._start_pool()
 
     def _run(self, windows: Sequence[Window]) -> list[FloatArray]:
         inputs = window_inputs(windows, self._max_steps)

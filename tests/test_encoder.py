@@ -9,6 +9,7 @@ from classifier.encoder import OnnxEncoder
 from classifier.errors import ModelError, OptionError, ProviderError
 from classifier.model_folder import read_model_folder
 from classifier.windows import Window
+from tests.cli_runner import python
 
 
 def open_encoder(**options: object) -> OnnxEncoder:
@@ -57,6 +58,43 @@ def test_tensorrt_leaves_to_cuda_what_it_cannot_run(monkeypatch: pytest.MonkeyPa
     assert encoder.providers == (*gpu, "CPUExecutionProvider")
     assert (encoder.threads, encoder.batch_size) == (1, 256)
     assert open_encoder(providers=["cuda"]).providers == (gpu[1], "CPUExecutionProvider")
+
+
+def test_a_forked_process_scores_with_its_parents_scorer() -> None:
+    # A child that waits for ever is ended by the alarm, and its parent says so.
+    run = python(
+        """
+        import os, signal
+        from classifier import BranchScorer
+
+        scorer = BranchScorer(providers=["cpu"], threads=2)
+        expected = scorer.score("The sum is 9. Wait, no. It is 13.").branch_rate
+        child = os.fork()
+        if not child:
+            signal.alarm(60)
+            assert scorer.score("The sum is 9. Wait, no. It is 13.").branch_rate == expected
+        else:
+            assert os.waitpid(child, 0)[1] == 0, "the child failed or hung"
+            assert scorer.score("The sum is 9. Wait, no. It is 13.").branch_rate == expected
+        """
+    )
+    _, errors = run.communicate(timeout=120)
+    assert run.returncode == 0, errors
+
+
+def test_a_forked_process_cannot_use_its_parents_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Started:
+        def __init__(self, *_arguments: object, **_options: object) -> None: ...
+
+        def get_providers(self) -> list[str]:
+            return ["CUDAExecutionProvider"]
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", Started)
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
+    encoder = open_encoder(providers=["cuda"])
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    with pytest.raises(ProviderError, match="by multiprocessing's method 'spawn'"):
+        encoder.submit([])
 
 
 @pytest.mark.parametrize("options", [{"threads": 0}, {"batch_size": 0}])
