@@ -65,15 +65,6 @@ def test_steps_cover_the_text(scorer: BranchScorer) -> None:
         assert trace[position:].strip() == ""
 
 
-def test_equal_bits_whatever_the_batch_and_threads(scorer: BranchScorer) -> None:
-    alone = values([scorer.score(trace) for trace in TRACES])
-    assert values(scorer.score_batch(TRACES)) == alone
-    assert values(scorer.score_batch(TRACES[::-1]))[::-1] == alone
-    for threads, batch_size in ((1, 1), (1, 7), (2, 3), (2, 16)):
-        other = BranchScorer(threads=threads, batch_size=batch_size)
-        assert values(other.score_batch(TRACES)) == alone
-
-
 def test_concurrent_calls_do_not_mix(scorer: BranchScorer) -> None:
     expected = values(scorer.score_batch(TRACES))
     results: list[list[list[list[float]]]] = []
