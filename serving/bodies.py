@@ -16,12 +16,19 @@ _CHUNK: Final = 1 << 18
 _ZSTD_INPUT: Final = 1 << 8
 _ZSTD_WINDOW: Final = 1 << 27
 """The largest window that `zstd --ultra` writes; a larger one is an attack on memory."""
+_PARTS: Final = 4096
+_PART_BYTES: Final = 256
+"""So many gzip members or zstd frames may be tiny; the others hold as much as this on average: reading one
+costs time even where it is empty."""
 _DISCARDED: Final = 256_000_000
 """Of a body that is refused so much is read and thrown away, so that its sender gets to read the answer."""
 
 
 class Decompressor(Protocol):
     """Takes compressed bytes piece by piece."""
+
+    parts: int
+    """How many gzip members or zstd frames were begun."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield pieces of bounded size, each decompressed when it is asked for; raises MalformedBodyError."""
@@ -54,24 +61,50 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     if announced.isdigit() and int(announced) > limit:
         raise too_large(limit)
     body = bytearray()
-    async for piece in decompressed(request):
+    async for piece in decompressed(request, limit, too_large):
         body += piece
-        if len(body) > limit:
-            raise too_large(limit)
     return bytes(body)
 
 
-async def decompressed(request: Request) -> AsyncIterator[bytes]:
-    """Yield the body's bytes as they come, decompressed, in pieces of bounded size."""
+async def decompressed(
+    request: Request, limit: int, refused: Callable[[int], BodyTooLargeError]
+) -> AsyncIterator[bytes]:
+    """Yield the body's bytes as they come, decompressed, in pieces of bounded size, none of them empty.
+
+    Parameters
+    ----------
+    request
+        The request.
+    limit
+        The most bytes, as they come and also decompressed.
+    refused
+        Makes the error for more.
+
+    Raises
+    ------
+    BodyTooLargeError
+        If there are more bytes.
+    MalformedBodyError
+        If the body cannot be decompressed, or consists of too many parts.
+    """
     decompressor = _decompressor(request)
+    came = given = 0
     try:
         async for data in request.stream():
-            if decompressor is None:
-                if data:
-                    yield data
-                continue
-            for piece in decompressor.feed(data):
-                yield piece
+            came += len(data)
+            if came > limit:
+                raise refused(limit)
+            for piece in (data,) if decompressor is None else decompressor.feed(data):
+                given += len(piece)
+                if given > limit:
+                    raise refused(limit)
+                if decompressor is not None and decompressor.parts > _PARTS + given // _PART_BYTES:
+                    raise MalformedBodyError(
+                        f"the body has more than {_PARTS:,} compressed parts (gzip members or zstd frames) "
+                        "that hold next to nothing; compress it in one"
+                    )
+                if piece:
+                    yield piece
     except ClientDisconnect as error:
         raise ClientGoneError("the client closed the connection before its body was read") from error
     if decompressor is not None:
@@ -127,7 +160,7 @@ def write_json(value: Any) -> bytes:
 def too_large(limit: int) -> BodyTooLargeError:
     """Return the error for a body that is larger than a limit."""
     return BodyTooLargeError(
-        f"the body has more than {limit:,} bytes (counted after decompression); send fewer traces in a "
+        f"the body has more than {limit:,} bytes (before or after decompression); send fewer traces in a "
         "request, or stream them as application/x-ndjson",
         {"max_body_bytes": limit},
     )
@@ -161,12 +194,14 @@ class _Gzip:
     def __init__(self) -> None:
         self._decompressor = zlib.decompressobj(wbits=31)
         self._empty = True
+        self.parts = 1
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         while data:
             self._empty = False
             if self._decompressor.eof:  # another member follows
                 self._decompressor = zlib.decompressobj(wbits=31)
+                self.parts += 1
             try:
                 piece = self._decompressor.decompress(data, _CHUNK)
             except zlib.error as error:
@@ -183,6 +218,7 @@ class _Zstd:
     def __init__(self) -> None:
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
         self._empty = True
+        self.parts = 1
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         # zstandard returns all that its input holds: little input at a time keeps that in bounds.
@@ -194,6 +230,7 @@ class _Zstd:
         while data:
             if self._decompressor.eof:  # another frame follows
                 self._decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
+                self.parts += 1
             try:
                 yield self._decompressor.decompress(data)
             except zstandard.ZstdError as error:

@@ -164,8 +164,7 @@ class ScoreStream(Response):
     async def _read_lines(self) -> None:
         limits = self._engine.limits
         rest = bytearray()
-        total = 0
-        pieces = decompressed(self._request).__aiter__()
+        pieces = decompressed(self._request, limits.max_stream_bytes, _too_long).__aiter__()
         while True:
             try:
                 async with asyncio.timeout(limits.request_timeout):
@@ -176,12 +175,6 @@ class ScoreStream(Response):
                 raise RequestTimeoutError(
                     f"nothing came from the client for {limits.request_timeout:g} seconds"
                 ) from error
-            total += len(piece)
-            if total > limits.max_stream_bytes:
-                raise BodyTooLargeError(
-                    f"the stream has more than {limits.max_stream_bytes:,} bytes; send the rest in another",
-                    {"max_stream_bytes": limits.max_stream_bytes},
-                )
             *lines, last = piece.split(b"\n")
             if lines:
                 lines[0] = bytes(rest) + lines[0]
@@ -237,6 +230,13 @@ class _LineQueue:
 
 def _size(line: bytes) -> int:
     return len(line) + 64  # what Python itself needs for a line
+
+
+def _too_long(limit: int) -> BodyTooLargeError:
+    return BodyTooLargeError(
+        f"the stream has more than {limit:,} bytes (before or after decompression); send the rest in another",
+        {"max_stream_bytes": limit},
+    )
 
 
 def _parsed(line: bytes) -> object:

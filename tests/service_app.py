@@ -17,6 +17,8 @@ from serving.links import EncoderLink, LinkError, LocalLink
 from serving.settings import Settings
 from serving.window_encoder import FAILED, WindowEncoder
 
+JSON = {"content-type": "application/json"}
+
 
 class ControlledLink:
     """A debug encoder whose calls can be held, broken or failed, and are counted."""
@@ -101,6 +103,22 @@ async def until(condition: Any, seconds: float = 20) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+def check_error(answer: httpx.Response, status: int, error_type: str) -> dict[str, Any]:
+    """Check that an answer is an error of ours, and return its body."""
+    assert answer.status_code == status, answer.text
+    body: dict[str, Any] = answer.json()
+    assert body.keys() == {"error", "error_type", "detail"}
+    assert body["error_type"] == error_type
+    assert body["error"]
+    return body
+
+
+async def post(service: RunningApp, content: Any, **headers: str) -> httpx.Response:
+    """Send a body to be scored."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await service.client.post("/v1/score", content=content, headers=JSON | named)
 
 
 class Connection:

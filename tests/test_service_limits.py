@@ -1,26 +1,21 @@
 """The service's limits: each error has its status and its body, and what is abandoned is not run."""
 
 import asyncio
-import gzip
 import json
 import time
-import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-import zstandard
 
 from serving.items import score_items
 from serving.limits import Limits
 from tests.example_traces import BRANCHING, CONVERGING
-from tests.service_app import Connection, RunningApp, running_app, until
+from tests.service_app import JSON, Connection, RunningApp, check_error, post, running_app, until
 
 pytestmark = pytest.mark.anyio
 
-JSON = {"content-type": "application/json"}
 BODY = json.dumps({"traces": [BRANCHING]}).encode()
 
 
@@ -40,20 +35,6 @@ async def impatient() -> AsyncIterator[RunningApp]:
     """Run a service in which no request may wait long for the encoder."""
     async with running_app(Limits(queue_timeout=0.5)) as app:
         yield app
-
-
-def check_error(answer: httpx.Response, status: int, error_type: str) -> dict[str, Any]:
-    assert answer.status_code == status, answer.text
-    body: dict[str, Any] = answer.json()
-    assert body.keys() == {"error", "error_type", "detail"}
-    assert body["error_type"] == error_type
-    assert body["error"]
-    return body
-
-
-async def post(service: RunningApp, content: Any, **headers: str) -> httpx.Response:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await service.client.post("/v1/score", content=content, headers=JSON | named)
 
 
 @pytest.mark.parametrize(
@@ -128,53 +109,6 @@ async def test_body_that_is_too_large(service: RunningApp) -> None:
             yield large[start : start + 1000]
 
     check_error(await post(service, pieces()), 413, "body_too_large")
-
-
-def zstd(data: bytes) -> bytes:
-    return zstandard.ZstdCompressor().compress(data)
-
-
-async def test_compressed_bodies(service: RunningApp) -> None:
-    plain = await post(service, BODY)
-    for encoding, content in (
-        ("gzip", gzip.compress(BODY)),
-        ("gzip", gzip.compress(BODY[:40]) + gzip.compress(BODY[40:])),
-        ("zstd", zstd(BODY)),
-        ("zstd", zstd(BODY[:40]) + zstd(BODY[40:])),
-        ("identity", BODY),
-    ):
-        answer = await post(service, content, content_encoding=encoding)
-        assert answer.json() == plain.json()
-
-
-@pytest.mark.parametrize(
-    ("encoding", "content"),
-    [
-        ("gzip", b"not gzip"),
-        ("gzip", gzip.compress(BODY)[:-9]),
-        ("gzip", gzip.compress(BODY) + b"rest"),
-        ("zstd", b"not zstd"),
-        ("zstd", zstd(BODY)[:-9]),
-    ],
-)
-async def test_bodies_that_cannot_be_decompressed(service: RunningApp, encoding: str, content: bytes) -> None:
-    check_error(await post(service, content, content_encoding=encoding), 400, "malformed_body")
-
-
-@pytest.mark.parametrize(
-    ("encoding", "compress", "most_memory"), [("gzip", gzip.compress, 4_000_000), ("zstd", zstd, 40_000_000)]
-)
-async def test_decompression_stops_at_the_limit(
-    service: RunningApp, encoding: str, compress: Any, most_memory: int
-) -> None:
-    bomb = compress(b" " * 300_000_000)[:90_000]
-    tracemalloc.start()
-    try:
-        check_error(await post(service, bomb, content_encoding=encoding), 413, "body_too_large")
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < most_memory
 
 
 async def test_unknown_encodings_and_types(service: RunningApp) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import struct
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -144,6 +145,30 @@ async def test_silent_client_is_not_waited_for() -> None:
         connection.send(b'"half a li', more=True)
         await until(lambda: connection.finished)
     assert (connection.status, json.loads(connection.body)["error_type"]) == (504, "request_timeout")
+
+
+async def test_client_that_sends_nothing_in_pieces_is_not_waited_for() -> None:
+    async with running_app(Limits(request_timeout=0.3)) as service:
+        connection = Connection(service.app, "/v1/score", NDJSON | {"content-encoding": "gzip"})
+        for _ in range(100):
+            if connection.finished:
+                break
+            connection.send(gzip.compress(b""), more=True)
+            await asyncio.sleep(0.05)
+    assert (connection.status, json.loads(connection.body)["error_type"]) == (504, "request_timeout")
+
+
+async def test_stream_that_holds_nothing_has_a_limit(service: RunningApp) -> None:
+    passed_over = struct.pack("<II", 0x184D2A50, 100_000) + bytes(100_000)
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield passed_over
+
+    headers = NDJSON | {"content-encoding": "zstd"}
+    answer = await service.client.post("/v1/score", content=endless(), headers=headers)
+    assert (answer.status_code, answer.json()["error_type"]) == (413, "body_too_large")
+    assert answer.json()["detail"] == {"max_stream_bytes": 2_000_000}
 
 
 async def test_stream_has_a_limit(service: RunningApp) -> None:
