@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from classifier.errors import InputFileError, OptionError
-from classifier.files import find_inputs
+from classifier.files import BatchLimits, find_inputs
 from classifier.kinds import KINDS
 from classifier.progress import Progress
 from classifier.report import ReportOptions, report_files
@@ -109,6 +109,10 @@ def test_files_without_steps_or_rates(tmp_path: Path) -> None:
 def test_an_empty_file(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").touch()
     assert read(tmp_path / "empty.jsonl").rows == 0
+    assert read(tmp_path / "empty.jsonl", by=("source",)).groups == []
+    (tmp_path / "empty.jsonl").write_text("{oops\n", encoding="utf-8")
+    with pytest.raises(OptionError, match=r"no column 'source' for --by \(columns: none\)"):
+        read(tmp_path / "empty.jsonl", by=("source",))
 
 
 def test_lines_that_cannot_be_read_are_rows_without_a_score(tmp_path: Path) -> None:
@@ -230,6 +234,29 @@ def test_columns_to_group_by_must_be_there(tmp_path: Path) -> None:
         read(path, pair_by="problem")
     with pytest.raises(OptionError, match="holds a list in 'tags'"):
         read(path, by=("tags",))
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_every_file_must_have_the_columns_to_group_by(tmp_path: Path, ending: str) -> None:
+    write = write_parquet if ending == "parquet" else write_scored_lines
+    write(tmp_path / f"a.{ending}", [plain_row(0.1, source="x")])
+    write(tmp_path / f"b.{ending}", [plain_row(0.2)])
+    for names in ("ab", "ba"):
+        sources = find_inputs([str(tmp_path / f"{name}.{ending}") for name in names])
+        with pytest.raises(OptionError, match=rf"b\.{ending} has no column 'source' for --by \("):
+            aggregate(sources, ReportOptions(by=("source",)), Progress())
+        assert aggregate(sources, ReportOptions(), Progress()).groups[0].column == "source"
+
+
+@pytest.mark.parametrize("by", [None, ("source",)])
+def test_a_column_may_begin_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: tuple[str, ...] | None
+) -> None:
+    monkeypatch.setattr("classifier.report.scored_files._LIMITS", BatchLimits(rows=2))
+    rows = [plain_row(0.1), plain_row(0.2), plain_row(0.3), plain_row(0.4, source="x")]
+    (found,) = read(write_scored_lines(tmp_path / "scored.jsonl", rows), by=by).groups
+    assert found.names == [NO_LABEL, "x"]
+    np.testing.assert_array_equal(found.codes, [0, 0, 0, 1])
 
 
 def test_keep_must_be_on_the_slider() -> None:

@@ -15,7 +15,7 @@ from classifier.report.options import USUAL_GROUPS
 from classifier.report.scored_files import FloatArray, IntArray, StepColumns, read_scored, traces_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from classifier.files import InputFile, RowBatch
     from classifier.progress import Progress
@@ -44,6 +44,8 @@ class Labels:
     def __init__(self, column: str) -> None:
         self.column = column
         self.names: list[str] = []
+        self.found = False
+        """Whether any row has the column."""
         self._numbers: dict[str, int] = {}
         self._codes: list[IntArray] = []
 
@@ -57,7 +59,10 @@ class Labels:
         """
         codes = np.empty(len(batch.rows), dtype=np.int64)
         for index, row in enumerate(batch.rows):
-            value = row.get(self.column) if isinstance(row, dict) else None
+            value = None
+            if isinstance(row, dict) and self.column in row:
+                value = row[self.column]
+                self.found = True
             if isinstance(value, list | dict):
                 raise OptionError(
                     f"{batch.place(index)} holds a {type(value).__name__} in {self.column!r}; group and pair "
@@ -186,15 +191,13 @@ def aggregate(sources: Sequence[InputFile], options: ReportOptions, progress: Pr
     parts: list[tuple[FloatArray, FloatArray, IntArray, IntArray]] = []
     kinds: list[IntArray] = []
     sums = StepSums()
-    groups: list[Labels] | None = None
+    groups = [Labels(name) for name in dict.fromkeys(USUAL_GROUPS if options.by is None else options.by)]
     pairs = None if options.pair_by is None else Labels(options.pair_by)
     errors: Counter[str] = Counter()
     first_errors: list[dict[str, str]] = []
     progress.start("Reading scores", sources)
-    for scored in read_scored(sources):
+    for scored in _with_columns(sources, options):
         batch = scored.batch
-        if groups is None:
-            groups = _groups(batch, options)
         for labels in [*groups, *([pairs] if pairs else [])]:
             labels.add(batch)
         lengths = [sum(len(trace.text) for trace in traces_of(row, row_options)) for row in batch.rows]
@@ -205,7 +208,7 @@ def aggregate(sources: Sequence[InputFile], options: ReportOptions, progress: Pr
         kinds.append(no_kinds if scored.steps is None else sums.add(scored.steps))
         _note_errors(scored, errors, first_errors)
         progress.advance(batch, int((~np.isnan(scored.rates)).sum()))
-    for labels in [*(groups or []), *([pairs] if pairs else [])]:
+    for labels in [*groups, *([pairs] if pairs else [])]:
         labels.finish()
     columns: list[Any] = [np.concatenate(part) for part in zip(*parts, strict=True)]
     rates, characters, branch_counts, step_counts = columns or [np.empty(0)] * 4
@@ -217,7 +220,7 @@ def aggregate(sources: Sequence[InputFile], options: ReportOptions, progress: Pr
         lengths=characters,
         branch_counts=branch_counts,
         step_counts=step_counts,
-        groups=groups or [],
+        groups=[labels for labels in groups if labels.found],
         pairs=pairs,
         steps=sums if sums.rows else None,
         kinds=np.concatenate(kinds) if sums.rows else None,
@@ -227,16 +230,32 @@ def aggregate(sources: Sequence[InputFile], options: ReportOptions, progress: Pr
     )
 
 
-def _groups(batch: RowBatch, options: ReportOptions) -> list[Labels]:
-    columns = dict.fromkeys(name for row in batch.rows if isinstance(row, dict) for name in row)
-    wanted = options.by if options.by is not None else [name for name in USUAL_GROUPS if name in columns]
-    for option, names in (("--by", wanted), ("--pair-by", [options.pair_by] if options.pair_by else [])):
-        for name in names:
-            if name not in columns:
-                raise OptionError(
-                    f"{batch.source.name} has no column {name!r} for {option} (columns: {', '.join(columns)})"
-                )
-    return [Labels(name) for name in dict.fromkeys(wanted)]
+def _with_columns(sources: Sequence[InputFile], options: ReportOptions) -> Iterator[ScoredBatch]:
+    """Read scored rows, and refuse a file in which no row has a column that was asked for."""
+    for source in sources:
+        columns: dict[str, None] | None = None
+        for scored in read_scored([source]):
+            columns = columns or {}
+            for row in scored.batch.rows:
+                if isinstance(row, dict):
+                    columns |= dict.fromkeys(row)
+            if source.is_table:
+                # All rows of a table have the same columns: no need to read it to its end.
+                _check_columns(source, columns, options)
+            yield scored
+        # A file without rows lacks nothing.
+        if columns is not None:
+            _check_columns(source, columns, options)
+
+
+def _check_columns(source: InputFile, columns: Collection[str], options: ReportOptions) -> None:
+    asked = [("--by", name) for name in options.by or ()]
+    asked += [("--pair-by", options.pair_by)] if options.pair_by else []
+    for option, name in asked:
+        if name not in columns:
+            raise OptionError(
+                f"{source.name} has no column {name!r} for {option} (columns: {', '.join(columns) or 'none'})"
+            )
 
 
 def _positions(rows: IntArray, starts: IntArray) -> IntArray:
