@@ -9,6 +9,7 @@ from classifier.errors import RowError, TraceLengthError
 from classifier.kinds import BRANCH_KINDS
 from classifier.scorer import BranchScorer, TraceScore
 from classifier.traces import Trace, read_traces
+from serving.errors import InvalidRequestError
 
 _AS_IT_IS: Final = ((0, 0),)
 
@@ -27,6 +28,8 @@ class ItemOptions:
         Whether results list the steps.
     max_characters
         The longest trace.
+    max_traces
+        The most traces of one item.
     """
 
     schema: str | None = None
@@ -34,6 +37,7 @@ class ItemOptions:
     as_is: bool = False
     steps: bool = False
     max_characters: int | None = None
+    max_traces: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ class ItemScore:
 
 
 def score_items(
-    scorer: BranchScorer, items: Sequence[object], options: ItemOptions
+    scorer: BranchScorer, items: Sequence[object], options: ItemOptions, most: int | None = None
 ) -> list[ItemScore | RowError]:
     """Score items; one that cannot be scored gives its error and leaves the others alone.
 
@@ -109,11 +113,18 @@ def score_items(
         that could not be parsed.
     options
         How to read them.
+    most
+        The most traces of all items together.
 
     Returns
     -------
     list of ItemScore or RowError
         One an item, in order.
+
+    Raises
+    ------
+    InvalidRequestError
+        If the items have more traces than that.
     """
     texts: list[str] = []
     plans: list[RowError | tuple[slice, bool, Sequence[tuple[int, int]]]] = []
@@ -127,8 +138,25 @@ def score_items(
         # The texts of a row are not what was given: there offsets are those of the trace.
         plans.append((place, several, traces[0].origins if isinstance(item, str) else _AS_IT_IS))
         texts.extend(trace.text for trace in traces)
+    check_count(len(texts), most)
     scores = scorer.score_batch_or_errors(texts)
     return [plan if isinstance(plan, RowError) else _item_score(scores, texts, *plan) for plan in plans]
+
+
+def check_count(count: int, most: int | None) -> None:
+    """Check that a request has no more traces than it may.
+
+    Raises
+    ------
+    InvalidRequestError
+        If it has more.
+    """
+    if most is not None and count > most:
+        raise InvalidRequestError(
+            f"the request has {count:,} traces, and this service takes at most {most:,} at a time; send "
+            "several requests, or stream them as application/x-ndjson",
+            {"max_items": most},
+        )
 
 
 def result_of(outcome: ItemScore | RowError, *, steps: bool, texts: bool = False) -> dict[str, Any]:
@@ -147,6 +175,11 @@ def _read(item: object, options: ItemOptions) -> tuple[tuple[Trace, ...], bool]:
     if isinstance(item, str) and options.as_is:
         return (Trace(item, "trace"),), False
     found = read_traces(item, schema=options.schema, column=options.column)
+    if options.max_traces is not None and len(found.traces) > options.max_traces:
+        raise TraceLengthError(
+            f"the row has {len(found.traces):,} traces, and this service takes at most {options.max_traces:,} "
+            "of a row; make several rows of it, or raise the limit (--max-items)"
+        )
     for trace in found.traces:
         _check_length(trace.text, options)
     return found.traces, found.several

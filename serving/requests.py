@@ -12,7 +12,7 @@ from classifier.traces import read_traces
 from serving.bodies import parse_json, write_json
 from serving.engine import Engine
 from serving.errors import InvalidRequestError
-from serving.items import ItemOptions, ItemScore, result_of, score_items
+from serving.items import ItemOptions, ItemScore, check_count, result_of, score_items
 from serving.schemas import FilterRequest, ScoreOptions, ScoreRequest
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -38,10 +38,7 @@ def score_body(engine: Engine, body: bytes, options_given: Mapping[str, Any]) ->
     given = parse_json(body)
     checked(ScoreOptions, options_given)
     request = checked(ScoreRequest, {**options_given, **given} if isinstance(given, dict) else given)
-    items = _few_enough(request.traces, engine)
-    options = item_options(request, engine)
-    outcomes = score_items(engine.scorer, items, options)
-    engine.metrics.traces(_rates(outcomes))
+    outcomes = _scored(request, engine)
     results = [with_keep(outcome, request) for outcome in outcomes]
     return write_json({"model": engine.model, "results": results})
 
@@ -57,9 +54,7 @@ def filter_body(engine: Engine, body: bytes) -> bytes:
     request = checked(FilterRequest, parse_json(body))
     if (request.max_rate is None) == (request.keep is None):
         raise InvalidRequestError("give either max_rate or keep")
-    items = _few_enough(request.traces, engine)
-    outcomes = score_items(engine.scorer, items, item_options(request, engine))
-    engine.metrics.traces(_rates(outcomes))
+    outcomes = _scored(request, engine)
     rows = [_columns(outcome) for outcome in outcomes]
     row_filter: BranchFilter | None = None
     if request.max_rate is not None:
@@ -68,7 +63,7 @@ def filter_body(engine: Engine, body: bytes) -> bytes:
         row_filter = BranchFilter.fit(rows, request.keep, on_error=request.on_error)
     kept: list[dict[str, Any]] = []
     dropped: list[dict[str, Any]] = []
-    for index, (item, row) in enumerate(zip(items, rows, strict=True)):
+    for index, (item, row) in enumerate(zip(request.traces, rows, strict=True)):
         keeps = row_filter(row) if row_filter is not None else request.on_error == "keep"
         if keeps:
             kept.append({"index": index, "trace": item, **row})
@@ -126,6 +121,7 @@ def item_options(request: ScoreOptions | FilterRequest, engine: Engine) -> ItemO
         as_is=request.as_is,
         steps=isinstance(request, ScoreOptions) and request.steps,
         max_characters=engine.limits.max_trace_characters,
+        max_traces=engine.limits.max_items,
     )
 
 
@@ -137,15 +133,13 @@ def with_keep(outcome: ItemScore | RowError, options: ScoreOptions) -> dict[str,
     return result
 
 
-def _few_enough(items: list[Any], engine: Engine) -> list[Any]:
+def _scored(request: ScoreRequest | FilterRequest, engine: Engine) -> list[ItemScore | RowError]:
     most = engine.limits.max_items
-    if len(items) > most:
-        raise InvalidRequestError(
-            f"the request has {len(items):,} traces, and this service takes at most {most:,} at a time; send "
-            "several requests, or stream them as application/x-ndjson",
-            {"max_items": most},
-        )
-    return items
+    # Before any is read; the traces inside rows are counted once they are.
+    check_count(len(request.traces), most)
+    outcomes = score_items(engine.scorer, request.traces, item_options(request, engine), most)
+    engine.metrics.traces(_rates(outcomes))
+    return outcomes
 
 
 def _columns(outcome: ItemScore | RowError) -> dict[str, Any]:

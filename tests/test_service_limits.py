@@ -73,6 +73,25 @@ async def test_request_of_another_shape(service: RunningApp, request_body: objec
     assert place in check_error(answer, 422, "invalid_request")["error"]
 
 
+async def test_traces_inside_rows_count_too(service: RunningApp) -> None:
+    four, nine = {"generations": ["So x = 4."] * 4}, {"generations": ["So x = 4."] * 9}
+    for path, options in (("/v1/score", {}), ("/v1/filter", {"max_rate": 1})):
+        answer = await service.client.post(path, json={"traces": [four, "So.", four], **options})
+        body = check_error(answer, 422, "invalid_request")
+        assert "9 traces" in body["error"]
+        assert body["detail"] == {"max_items": 8}
+    # A row that is too much on its own leaves the others alone.
+    answer = await service.client.post("/v1/score", json={"traces": [nine, four, four]})
+    bad, *good = answer.json()["results"]
+    assert (bad["error_type"], [one["step_count"] for one in good]) == ("length", [4, 4])
+    assert "9 traces" in bad["error"]
+    lines = "".join(json.dumps(row) + "\n" for row in (nine, four, four, four))
+    answer = await service.client.post(
+        "/v1/score", content=lines, headers={"content-type": "application/x-ndjson"}
+    )
+    assert ["error" in json.loads(line) for line in answer.text.splitlines()] == [True, False, False, False]
+
+
 @pytest.mark.parametrize(
     "request_body",
     [
