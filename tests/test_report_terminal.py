@@ -111,6 +111,20 @@ def test_traces_cannot_steer_the_terminal() -> None:
     assert not set("\x07\x9b\u202e") & set(shown)
 
 
+def test_columns_cannot_steer_the_terminal(branching: CommandLine, tmp_path: Path) -> None:
+    steering = "a\x1b[2J\x07\u202eb"
+    source = write_lines(tmp_path / "in.jsonl", [{"trace": "One.", "id": steering}])
+    shown = branching("score", source, "--show")
+    path = write_scored_lines(tmp_path / "scored.jsonl", [plain_row(0.1, **{steering: steering})] * 2)
+    report = branching("report", path, "--by", steering)
+    compared = branching("report", path, "--compare", path, "--pair-by", steering)
+    assert (shown.code, report.code, compared.code) == (0, 0, 0)
+    for done in (shown, report, compared):
+        assert not set("\x1b\x07\u202e") & set(done.stdout + done.stderr)
+    assert "a�[2J��b" in shown.stdout
+    assert report.stdout.count("a�[2J��b") == 2
+
+
 def test_markup_in_traces_is_text(branching: CommandLine, tmp_path: Path) -> None:
     source = write_lines(tmp_path / "in.jsonl", [{"trace": "[bold]x[/bold] [/nothing]", "id": "[red]"}])
     done = branching("score", source, "--show")

@@ -96,7 +96,7 @@ def print_comparison(left: Aggregate, right: Aggregate, pairs: Pairs, console: C
     highest = max(float(one.scored.max(initial=0.0)) for one in (left, right))
     for name, one in zip(names, (left, right), strict=True):
         console.print()
-        console.print(Text(name, "bold"))
+        console.print(Text(_printable(name), "bold"))
         console.print(fact_table(facts(one)))
         console.print(histogram_bars(rate_histogram(one.scored, bins=10, highest=highest)))
     console.print()
@@ -110,7 +110,7 @@ def fact_table(listed: Sequence[tuple[str, str]]) -> RenderableType:
     table.add_column(style="dim")
     table.add_column(justify="right")
     for name, value in listed:
-        table.add_row(Text(name), Text(value))
+        table.add_row(Text(_printable(name)), Text(_printable(value)))
     return table
 
 
@@ -130,14 +130,16 @@ def histogram_bars(histogram: Histogram) -> RenderableType:
 def group_table(column: str, groups: Sequence[GroupFigures]) -> RenderableType:
     """Return the figures of the values of a column, one a line."""
     table = _table()
-    table.add_column(Text(column), max_width=_LONGEST_NAME, no_wrap=True, overflow="ellipsis")
+    table.add_column(Text(_printable(column)), max_width=_LONGEST_NAME, no_wrap=True, overflow="ellipsis")
     kinds = _SHORT_KINDS if groups and groups[0].kinds is not None else ()
     for name in ("rows", "mean", "median", "95%", *(f"{kind} %" for kind in kinds)):
         table.add_column(name, justify="right", no_wrap=True)
     for group in groups[:_SHOWN_GROUPS]:
         shares = [] if group.kinds is None else [f"{100 * one:.1f}" for one in branch_shares(group.kinds)[1:]]
         rates = [f"{rate:.3f}" for rate in (group.mean, group.quantiles[2], group.quantiles[4])]
-        table.add_row(Text(group.name), f"{group.rows:,}", *(rates if group.scored else ["–"] * 3), *shares)
+        table.add_row(
+            Text(_printable(group.name)), f"{group.rows:,}", *(rates if group.scored else ["–"] * 3), *shares
+        )
     if len(groups) <= _SHOWN_GROUPS:
         return table
     return Group(table, Text(f"… and {len(groups) - _SHOWN_GROUPS} more on the page (-o report.html)", "dim"))
@@ -176,7 +178,7 @@ def sample_table(samples: Sequence[tuple[Sample, Sequence[int]]]) -> RenderableT
     for sample, kinds in samples:
         table.add_row(
             sample.place,
-            Text(" · ".join(sample.columns.values())[: 2 * _LONGEST_NAME].replace("\n", " ")),
+            Text(_printable(" · ".join(sample.columns.values())[: 2 * _LONGEST_NAME].replace("\n", " "))),
             f"{sample.rate:.3f}",
             f"{sample.step_count:,}",
             f"{sample.branch_count:,}",
