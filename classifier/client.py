@@ -20,6 +20,7 @@ from classifier.endpoint import (
     all_scores,
     batches_of,
     checked_answer,
+    checked_key,
     checked_texts,
     in_place,
     of_one_model,
@@ -58,7 +59,7 @@ class ScoringClient:
     Raises
     ------
     OptionError
-        If an option has a value that cannot be used.
+        If an option or the key has a value that cannot be used.
 
     Examples
     --------
@@ -69,6 +70,7 @@ class ScoringClient:
     def __init__(self, url: str, *, api_key: str | None = None, **options: Any) -> None:
         self.url = url.rstrip("/")
         self.options = ClientOptions(**options)
+        checked_key(api_key)
         self._api_key = api_key
         self._reached = False
         self._model: dict[str, Any] = {}
@@ -223,7 +225,7 @@ class ScoringClient:
         return self._score(traces[:half]) + self._score(traces[half:])
 
     def _send(self, method: str, path: str, traces: Sequence[str] | None = None) -> dict[str, Any]:
-        with self._opening:
+        with self._opening, transport_errors(self.url, reached=self._reached):
             if self._http is None:
                 self._http = open_http(self.url, self._api_key, self.options)
             http = self._http
@@ -252,7 +254,8 @@ class AsyncScoringClient:
         self.options = ClientOptions(**options)
         self._reached = False
         self._model: dict[str, Any] = {}
-        self._http = open_async_http(self.url, api_key, self.options)
+        with transport_errors(self.url, reached=False):
+            self._http = open_async_http(self.url, api_key, self.options)
         self._turns = asyncio.Semaphore(self.options.connections)
 
     async def score(self, trace: str) -> ServedScore:

@@ -120,6 +120,24 @@ class TooMuchError(Exception):
         return TraceLengthError(str(self))
 
 
+def checked_key(api_key: str | None) -> str:
+    """Return the API key, that of the environment if none is given, without white space around it.
+
+    Raises
+    ------
+    OptionError
+        If it cannot be the value of a header; the message does not show it.
+    """
+    key = (os.environ.get(KEY_VARIABLE, "") if api_key is None else api_key).strip()
+    if not (key.isascii() and key.isprintable()):
+        where = KEY_VARIABLE if api_key is None else "api_key="
+        raise errors.OptionError(
+            f"the API key ({where}) has characters that no key has; expected one line of printable ASCII; "
+            "give the key alone"
+        )
+    return key
+
+
 def open_http(url: str, api_key: str | None, options: ClientOptions) -> httpx.Client:
     """Open an HTTP client."""
     return httpx.Client(**_http_options(url, api_key, options))
@@ -180,6 +198,11 @@ def transport_errors(url: str, *, reached: bool) -> Iterator[None]:
         raise EndpointError(
             f"{url} did not answer in time; raise timeout=, or send less at a time (batch_size=)"
         ) from error
+    except httpx.LocalProtocolError:
+        # Its message can hold the API key.
+        raise EndpointError(
+            f"a request to {url} cannot be sent, as HTTP does not allow it; check the address and the API key"
+        ) from None
     except httpx.TransportError as error:
         raise TryAgainError(
             f"{url} cannot be reached ({error or type(error).__name__}); check that the service runs there",
@@ -332,7 +355,7 @@ def _score_of(result: dict[str, Any]) -> ServedScore | RowError:
 
 
 def _http_options(url: str, api_key: str | None, options: ClientOptions) -> dict[str, Any]:
-    key = os.environ.get(KEY_VARIABLE) if api_key is None else api_key
+    key = checked_key(api_key)
     return {
         "base_url": url,
         "timeout": options.timeout,

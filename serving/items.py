@@ -175,10 +175,11 @@ def _read(item: object, options: ItemOptions) -> tuple[tuple[Trace, ...], bool]:
     if isinstance(item, str) and options.as_is:
         return (Trace(item, "trace"),), False
     found = read_traces(item, schema=options.schema, column=options.column)
-    if options.max_traces is not None and len(found.traces) > options.max_traces:
+    count, most = len(found.traces), options.max_traces
+    if most is not None and count > most:
         raise TraceLengthError(
-            f"the row has {len(found.traces):,} traces, and this service takes at most {options.max_traces:,} "
-            "of a row; make several rows of it, or raise the limit (--max-items)"
+            f"the row has {count:,} traces, and this service takes at most {most:,} of a row; make "
+            "several rows of it, or raise the limit (--max-items)"
         )
     for trace in found.traces:
         _check_length(trace.text, options)

@@ -14,9 +14,10 @@ import pytest
 
 from classifier import BranchScorer
 from classifier.cli import app
-from classifier.client import AsyncScoringClient, ScoringClient, ServedScore
+from classifier.client import AsyncScoringClient, ClientOptions, ScoringClient, ServedScore
 from classifier.columns import RowScorer
 from classifier.debug_encoder import DebugEncoder
+from classifier.endpoint import open_http
 from classifier.errors import (
     EmptyTraceError,
     EndpointError,
@@ -272,10 +273,55 @@ def test_service_that_is_too_slow(serve: Callable[[Handler], None]) -> None:
         score_both_ways()
 
 
-@pytest.mark.parametrize("url", ["ftp://service", "service:3000"])
+def test_key_from_a_file_is_used_without_its_line_break(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ClientOptions()
+    for key in (" the-key\n", "the-key"):
+        with open_http("http://service", key, options) as client:
+            assert client.headers["authorization"] == "Bearer the-key"
+    monkeypatch.setenv("BRANCHING_API_KEY", "the-key\r\n")
+    with open_http("http://service", None, options) as client:
+        assert client.headers["authorization"] == "Bearer the-key"
+    with open_http("http://service", "\n", options) as client:
+        assert "authorization" not in client.headers
+
+
+@pytest.mark.parametrize("key", ["clé-secret", "first secret\nsecond secret", "secret\x01"])
+@pytest.mark.parametrize("client", [ScoringClient, AsyncScoringClient])
+def test_key_that_is_none(client: Any, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OptionError, match="the API key") as raised:
+        client("http://service", api_key=key)
+    assert "secret" not in str(raised.value)
+    monkeypatch.setenv("BRANCHING_API_KEY", key)
+    with pytest.raises(OptionError, match="BRANCHING_API_KEY") as raised:
+        client("http://service")
+    assert "secret" not in str(raised.value)
+
+
+def test_request_that_cannot_be_sent_is_not_tried_again(serve: Callable[[Handler], None]) -> None:
+    seen: list[int] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(1)
+        raise httpx.LocalProtocolError("Illegal header value b'Bearer the-key\\n'")
+
+    serve(handle)
+    with pytest.raises(EndpointError, match="cannot be sent") as raised:
+        score_both_ways()
+    assert "the-key" not in str(raised.value)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("url", ["ftp://service", "service:3000", "http://127.0.0.1:abc"])
 def test_address_that_is_none(url: str) -> None:
     with pytest.raises(EndpointError, match="not the address of a service"):
         ScoringClient(url).score(BRANCHING)
+
+    async def score() -> None:
+        async with AsyncScoringClient(url) as client:
+            await client.score(BRANCHING)
+
+    with pytest.raises(EndpointError, match="not the address of a service"):
+        asyncio.run(score())
 
 
 @pytest.mark.parametrize(
