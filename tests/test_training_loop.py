@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from classifier.errors import OptionError
 from training import loop
 from training.loop import EpochRecord, EpochSettings, train_epochs
 
@@ -93,3 +94,8 @@ def test_long_epoch_says_how_far_it_is(
     assert "epoch 2 of 3, 40 %: loss" in caplog.messages[7]
     assert caplog.messages[7].endswith("0.0 minutes, about 0 to go")
     assert caplog.messages[5].startswith("epoch 1: loss")
+
+
+def test_stage_without_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="no text to learn from; give more documents or traces"):
+        train_epochs(Run().model, lambda epoch: [], Run().loss, SETTINGS, tmp_path)

@@ -84,7 +84,7 @@ def adapt_encoder(
     config: TrainingConfig,
     run_folder: Path,
 ) -> None:
-    """Adapt an encoder to unlabelled traces, in place.
+    """Adapt an encoder to unlabelled traces, in place; where these fill no window it is left as it is.
 
     Parameters
     ----------
@@ -114,6 +114,10 @@ def adapt_encoder(
                 )
                 for trace, spans in sample_excerpts(unlabelled, config.adapt_characters, config.seed)
             ]
+            tokens = sum(len(stream.tokens) for stream in streams)
+            if tokens < _text_length(layout):
+                logger.info("the unlabelled traces fill no window of tokens: the encoder is not adapted")
+                return
             fill_gaps(encoder, streams, tokenizer, layout, config, run_folder / "adapting")
             temporary = path.with_suffix(".tmp")
             torch.save(encoder.state_dict(), temporary)
@@ -186,7 +190,7 @@ def _windows(
     streams: Sequence[TokenStream], layout: WindowLayout, random: np.random.Generator
 ) -> Iterator[IntArray]:
     """Cut streams, in another order and at other places each time, into full windows behind a start token."""
-    length = layout.lengths[-1] - 1
+    length = _text_length(layout)
     rows = BATCH_TOKENS // layout.lengths[-1]
     order = random.permutation(len(streams))
     tokens = np.concatenate([streams[index].tokens for index in order])
@@ -196,6 +200,11 @@ def _windows(
     windows = windows[random.permutation(count)]
     for first in range(0, count, rows):
         yield windows[first : first + rows]
+
+
+def _text_length(layout: WindowLayout) -> int:
+    """Return how many tokens of text a window holds behind its start token."""
+    return layout.lengths[-1] - 1
 
 
 def _hide(

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import torch
 from torch import Tensor, nn
 
+from classifier.errors import OptionError
 from training.optimisation import decayed_optimizer, model_device, take_step, warmup_and_decay
 
 logger = logging.getLogger(__name__)
@@ -91,11 +92,20 @@ def train_epochs(
     -------
     list of EpochRecord
         One an epoch.
+
+    Raises
+    ------
+    OptionError
+        If there are no batches.
     """
     run_folder.mkdir(parents=True, exist_ok=True)
     path = run_folder / CHECKPOINT
     device = model_device(model)
     epoch_batches = batches(1)
+    if not epoch_batches:
+        raise OptionError(
+            f"{run_folder}: this stage of training has no text to learn from; give more documents or traces"
+        )
     steps = len(epoch_batches) * settings.epochs
     optimizer = decayed_optimizer(model, settings.learning_rate, settings.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, warmup_and_decay(steps, settings.warmup_share))

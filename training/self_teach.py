@@ -53,10 +53,14 @@ def self_teach(
     Returns
     -------
     list of EpochRecord
-        One an epoch.
+        One an epoch; none where the unlabelled traces hold no step.
     """
     run_folder.mkdir(parents=True, exist_ok=True)
-    taught = _own_labels(model, unlabelled, tokenizer, layout, config, run_folder / "own_labels.npz")
+    traces = unlabelled_traces(unlabelled, config.self_taught_characters, config.seed, tokenizer, layout)
+    if not traces:
+        logger.info("no part of an unlabelled trace holds a whole step: the model does not teach itself")
+        return []
+    taught = _own_labels(model, traces, layout, run_folder / "own_labels.npz")
     # Soft labels say how sure the model was, so that nothing is left to smooth; and there are many, so that
     # larger steps are safe.
     first = dataclasses.replace(
@@ -73,14 +77,8 @@ def self_teach(
 
 
 def _own_labels(
-    model: StepClassifier,
-    unlabelled: Sequence[TraceRow],
-    tokenizer: Tokenizer,
-    layout: WindowLayout,
-    config: TrainingConfig,
-    path: Path,
+    model: StepClassifier, traces: Sequence[LabelledTrace], layout: WindowLayout, path: Path
 ) -> list[LabelledTrace]:
-    traces = unlabelled_traces(unlabelled, config.self_taught_characters, config.seed, tokenizer, layout)
     if not path.exists():
         logger.info("the model labels %d texts", len(traces))
         probabilities = [softmax(logits, axis=1) for logits in predict(model, traces, layout)]
