@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from classifier.errors import OptionError
 from training.calibrate import calibrate, choose_threshold, fit_temperature
 
 
@@ -30,3 +31,11 @@ def test_calibration_counts_its_documents() -> None:
     fitted = calibrate([logits[:100], logits[100:]], [targets[:100], targets[100:]])
     assert (fitted.documents, fitted.steps) == (2, 400)
     assert 0.05 <= fitted.threshold <= 0.95
+
+
+@pytest.mark.parametrize("branching", [False, True])
+def test_steps_of_one_sort_are_refused(branching: bool) -> None:
+    logits, targets = planted(1.0, 200)
+    kept = (targets[:, 0] < 0.5) == branching
+    with pytest.raises(OptionError, match="with steps of both sorts"):
+        calibrate([logits[kept]], [targets[kept]])

@@ -14,7 +14,7 @@ from tests.toy_training import toy_config, write_encoder, write_gold, write_trac
 from training import loop
 from training.adapt import adapt_encoder, fill_gaps
 from training.config import TrainingConfig, load_config
-from training.corpus import Batch, gold_traces, kind_targets
+from training.corpus import Batch, gold_traces
 from training.export import ParityError, export_model
 from training.finetune import finetune, label_loss, predict
 from training.folds import fold_of, load_fold, train_folds
@@ -216,13 +216,6 @@ def test_too_few_documents(config: TrainingConfig, tmp_path: Path) -> None:
     data = TrainingData(traces=(), gold=(write_gold(tmp_path / "one.jsonl", 1),))
     with pytest.raises(OptionError, match="give more documents"):
         train_model(data, tmp_path / "model", tmp_path / "run", config)
-
-
-def test_documents_without_kinds_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "bare.jsonl"
-    path.write_text(json.dumps({"trace": "One step.", "steps": [{"start": 0, "end": 9, "label": 0}]}))
-    with pytest.raises(ValueError, match="has no kind"):
-        kind_targets(read_gold([path])[0])
 
 
 def test_settings_from_file_and_overrides(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import cohen_kappa_score
 
+from classifier.errors import OptionError
+
 FloatArray = npt.NDArray[np.float32]
 
 THRESHOLD_RULE = (
@@ -68,11 +70,39 @@ def choose_threshold(probabilities: FloatArray, branches: npt.NDArray[np.bool_])
     -------
     float
         The threshold.
+
+    Raises
+    ------
+    OptionError
+        If all steps branch, or none does.
     """
+    check_both_occur(branches, "calibrate on")
     grid = np.round(np.arange(0.05, 0.951, 0.01), 2)
     kappas = np.array([cohen_kappa_score(branches, probabilities >= threshold) for threshold in grid])
     good = grid[kappas >= kappas.max() - 0.005]
     return round(float((good.min() + good.max()) / 2), 3)
+
+
+def check_both_occur(branches: npt.NDArray[np.bool_], purpose: str) -> None:
+    """Check that some steps branch and some do not: without both, no threshold is better than another.
+
+    Parameters
+    ----------
+    branches
+        Whether each step branches, bool [steps].
+    purpose
+        What the steps are for, such as `calibrate on`.
+
+    Raises
+    ------
+    OptionError
+        If all steps branch, or none does.
+    """
+    if branches.all() or not branches.any():
+        raise OptionError(
+            f"of the {len(branches)} steps to {purpose}, {int(branches.sum())} branch; give labelled "
+            "documents with steps of both sorts"
+        )
 
 
 def calibrate(logits: Sequence[FloatArray], targets: Sequence[FloatArray]) -> Calibration:
@@ -89,6 +119,11 @@ def calibrate(logits: Sequence[FloatArray], targets: Sequence[FloatArray]) -> Ca
     -------
     Calibration
         The fitted values.
+
+    Raises
+    ------
+    OptionError
+        If all steps branch, or none does.
     """
     all_logits, all_targets = np.concatenate(list(logits)), np.concatenate(list(targets))
     temperature = fit_temperature(all_logits, all_targets)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from classifier.errors import OptionError
 from classifier.kinds import KIND_CODES, KINDS
 from classifier.spans import Span, with_context
 from classifier.windows import TokenStream, Window, WindowLayout, join_steps, pack_windows
@@ -75,13 +76,17 @@ def kind_targets(document: GoldDocument) -> FloatArray:
 
     Raises
     ------
-    ValueError
+    OptionError
         If a step has no kind.
     """
     targets = np.zeros((len(document.steps), len(KINDS)), dtype=np.float32)
     for index, step in enumerate(document.steps):
         if step.kind is None:
-            raise ValueError(f"document {document.id}: a step has no kind, so it cannot be trained on")
+            raise OptionError(
+                f"document {document.id}: step {step.start}..{step.end} has no `kind`, and a model is "
+                f"trained and calibrated on steps of known kind ({', '.join(KIND_CODES)}); add the kinds, or "
+                "leave the document out"
+            )
         targets[index, KINDS.index(KIND_CODES[step.kind])] = 1.0
     return targets
 

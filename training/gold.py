@@ -83,7 +83,7 @@ def _parse(line: str, place: str) -> GoldDocument:
     try:
         row = json.loads(line)
         trace = row["trace"]
-        identifier = str(row.get("id", _default_id(trace)))
+        identifier = _text(row, "id") or _default_id(trace)
         steps = tuple(_parse_step(step, len(trace), place) for step in row["steps"])
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise InputFileError(

@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 
 from classifier.errors import OptionError
-from classifier.model_folder import file_sha256
 from classifier.windows import WindowLayout
 from training.adapt import adapt_encoder
 from training.calibrate import calibrate
@@ -31,13 +30,26 @@ from training.folds import Folds, train_fold, train_folds
 from training.gold import GoldDocument, read_gold
 from training.kept_out import is_kept_out
 from training.label_archive import read_labelled
+from training.label_checks import check_documents
 from training.model import StepClassifier, load_encoder, special_layout
 from training.optimisation import find_device
+from training.run_identity import (
+    check_run,
+    claim_run,
+    folder_files,
+    hash_files,
+    short_names,
+    trace_files,
+    write_once,
+)
 from training.self_teach import self_teach
 from training.trace_files import TraceRow, read_raw_traces
 from training.vocabulary import count_tokens
 
 logger = logging.getLogger(__name__)
+
+_COUNTS_FILE: Final = "token_counts.json"
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
@@ -134,11 +146,16 @@ def train_model(
     Raises
     ------
     OptionError
-        If the run folder holds a run with another config or other data, too few documents are given, or the
+        If the run folder holds a run with another config or other data, the documents are too few or lack
+        what training needs, a setting does not fit the encoder, a fold is asked for beside a teacher, or the
         device cannot be used.
     InputFileError
         If a file cannot be read.
     """
+    if only_fold is not None and data.teacher is not None:
+        raise OptionError(
+            "--only-fold with --teacher: a student is trained in one piece; leave one of them out"
+        )
     run = prepare_run(data, run_folder, config, device=device)
     model, tokenizer, layout = run.model, run.tokenizer, run.layout
     trained = run.trained
@@ -236,7 +253,8 @@ def prepare_run(
     Raises
     ------
     OptionError
-        If the run folder holds a run with another config or other data, or too few documents are given.
+        If the run folder holds a run with another config or other data, the documents are too few or lack
+        what training needs, or a setting does not fit the encoder.
     InputFileError
         If a file cannot be read.
     """
@@ -248,26 +266,27 @@ def prepare_run(
             )
     files = {str(path): read_labelled(path, data.traces) for path in data.gold}
     documents = [document for read in files.values() for document in read]
-    _check_identifiers(documents)
     kept_out = [document for document in documents if is_kept_out(document)]
     trained = [document for document in documents if not is_kept_out(document)]
     calibration = read_gold(data.calibration)
-    if not trained or not kept_out + calibration:
-        raise OptionError(
-            f"{len(documents)} labelled documents give {len(trained)} to train on and "
-            f"{len(kept_out + calibration)} to calibrate on; give more documents, or a file for calibration"
-        )
+    check_documents(trained, kept_out, calibration)
     identity = {"config": config.to_dict(), "data": _data_hashes(data)}
-    _claim(run_folder, identity)
-    torch.manual_seed(config.seed)
+    check_run(run_folder, identity)
     unlabelled = read_raw_traces(data.traces)
+    counts = _token_counts(unlabelled, config, run_folder) if data.teacher is None else None
+    # Seeded only now: to count tokens may draw, and is done in the first of a folder's runs only.
+    torch.manual_seed(config.seed)
     if data.teacher is None:
-        encoder, tokenizer = load_encoder(config, _token_counts(unlabelled, config, run_folder))
+        encoder, tokenizer = load_encoder(config, counts)
         model = StepClassifier(encoder, special_layout(config, tokenizer).pad_id, config.dropout)
     else:
         model, tokenizer = load_exported(data.teacher, config)
     model.to(find_device(device))
     layout = special_layout(config, tokenizer)
+    # What cannot be used has been refused by now, so that the folder stays free for settings that can.
+    claim_run(run_folder, identity)
+    if counts is not None:
+        write_once(run_folder / _COUNTS_FILE, json.dumps(counts))
     known = {document.trace for document in kept_out + calibration}
     unlabelled = [trace for trace in unlabelled if trace.trace not in known]
     if data.teacher is None and config.adapt_characters and unlabelled:
@@ -287,15 +306,6 @@ def prepare_run(
     )
 
 
-def _check_identifiers(documents: Sequence[GoldDocument]) -> None:
-    twice = [name for name, count in Counter(document.id for document in documents).items() if count > 1]
-    if twice:
-        raise OptionError(
-            f"{len(twice)} identifiers, the first of them {twice[0]!r}, name several labelled documents; "
-            "the folds need one identifier a document"
-        )
-
-
 def _forecast(
     files: Mapping[str, Sequence[GoldDocument]], logits: Mapping[str, FloatArray]
 ) -> dict[str, Any]:
@@ -304,9 +314,10 @@ def _forecast(
     These models' logits get a temperature and a threshold of their own, as those of the mean of the weights
     do not fit them.
     """
+    names = short_names([Path(name) for name in files])
     groups = {
-        f"out of fold, {Path(name).name}": [document for document in documents if document.id in logits]
-        for name, documents in files.items()
+        f"out of fold, {name}": [document for document in documents if document.id in logits]
+        for name, documents in zip(names, files.values(), strict=True)
     }
     group_logits = {name: [logits[one.id] for one in documents] for name, documents in groups.items()}
     documents = [document for group in groups.values() for document in group]
@@ -319,32 +330,12 @@ def _count(documents: Sequence[GoldDocument]) -> dict[str, int]:
 
 
 def _data_hashes(data: TrainingData) -> dict[str, dict[str, str]]:
-    def files(paths: Sequence[Path]) -> list[Path]:
-        return [file for path in paths for file in (sorted(path.rglob("*.*")) if path.is_dir() else [path])]
-
-    teacher = () if data.teacher is None else (data.teacher,)
-    groups = {
-        "traces": data.traces,
-        "gold": data.gold,
-        "calibration": data.calibration,
-        "teacher": teacher,
-    }
     return {
-        name: {file.name: file_sha256(file) for file in files(paths) if file.is_file()}
-        for name, paths in groups.items()
+        "traces": hash_files(trace_files(data.traces)),
+        "gold": hash_files(folder_files(data.gold)),
+        "calibration": hash_files(folder_files(data.calibration)),
+        "teacher": hash_files(folder_files(() if data.teacher is None else (data.teacher,))),
     }
-
-
-def _claim(run_folder: Path, identity: dict[str, Any]) -> None:
-    run_folder.mkdir(parents=True, exist_ok=True)
-    path = run_folder / "identity.json"
-    text = json.dumps(identity, indent=2, sort_keys=True)
-    if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise OptionError(
-            f"{run_folder} holds a run with another config or other data; give another run folder, "
-            "or delete it"
-        )
-    path.write_text(text, encoding="utf-8")
 
 
 def _token_counts(
@@ -352,11 +343,11 @@ def _token_counts(
 ) -> Counter[str] | None:
     if not config.vocabulary_size:
         return None
-    path = run_folder / "token_counts.json"
-    if not path.exists():
-        _, whole = load_encoder(dataclasses.replace(config, vocabulary_size=0), None)
-        counts = count_tokens(whole, (trace.trace for trace in unlabelled))
-        digest = hashlib.sha256(repr(sorted(counts.items())).encode()).hexdigest()
-        logger.info("counted %d tokens of the vocabulary in the traces (%s)", len(counts), digest[:12])
-        path.write_text(json.dumps(counts), encoding="utf-8")
-    return Counter(json.loads(path.read_text(encoding="utf-8")))
+    path = run_folder / _COUNTS_FILE
+    if path.exists():
+        return Counter(json.loads(path.read_text(encoding="utf-8")))
+    _, whole = load_encoder(dataclasses.replace(config, vocabulary_size=0), None)
+    counts = count_tokens(whole, (trace.trace for trace in unlabelled))
+    digest = hashlib.sha256(repr(sorted(counts.items())).encode()).hexdigest()
+    logger.info("counted %d tokens of the vocabulary in the traces (%s)", len(counts), digest[:12])
+    return counts
