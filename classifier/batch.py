@@ -96,6 +96,8 @@ class ScoreSummary:
         What became of the rows.
     rows_before
         Rows that were scored before this run was stopped and started again.
+    traces_before
+        Their traces.
     seconds
         Wall time.
     provenance
@@ -111,6 +113,7 @@ class ScoreSummary:
     outputs: list[str]
     counts: RowCounts
     rows_before: int
+    traces_before: int
     seconds: float
     provenance: Provenance
     json_text_columns: list[str]
@@ -122,6 +125,11 @@ class ScoreSummary:
         names = self.outputs
         return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
 
+    @property
+    def traces_per_second(self) -> float | None:
+        """Return the speed of this run, in which the traces scored before have no part."""
+        return (self.counts.traces - self.traces_before) / self.seconds if self.seconds else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as JSON can hold it."""
         fields = asdict(self)
@@ -130,7 +138,7 @@ class ScoreSummary:
         return {
             **self.counts.to_dict(),
             **fields,
-            "traces_per_second": self.counts.traces / self.seconds if self.seconds else None,
+            "traces_per_second": self.traces_per_second,
         }
 
 
@@ -185,6 +193,7 @@ def score_files(
         outputs=[target.name for target in run.targets],
         counts=run.counts,
         rows_before=run.rows_before,
+        traces_before=run.traces_before,
         seconds=time.perf_counter() - began,
         provenance=run.scorer.provenance,
         json_text_columns=sorted(run.plan.json_text) if run.plan else [],
@@ -214,7 +223,7 @@ class _Run:
         resumed: Callable[[RowBatch, list[dict[str, Any]]], None],
     ) -> None:
         self.counts = RowCounts()
-        self.rows_before = 0
+        self.rows_before = self.traces_before = 0
         self.targets: list[OutputTarget] = []
         self._sources = sources
         self._load_scorer = load_scorer
@@ -273,7 +282,7 @@ class _Run:
                 self.counts.add(batch, added)
                 self._resumed(batch, added)
         self.counts.blank_lines = sum(manifest["blank_lines"] for manifest in manifests if manifest)
-        self.rows_before = self.counts.rows
+        self.rows_before, self.traces_before = self.counts.rows, self.counts.traces
         return True
 
     @property
@@ -318,16 +327,20 @@ class _Run:
         with written((writer, describe)) as behind, closing(read_ahead(rows)) as batches:
             for batch, _ in batches:
                 added = journal.scores(batch)
+                before = added is not None
                 if added is None:
                     journal.scoring(batch)
                     added = score_rows(self.scorer.rows, batch)
                     journal.keep(batch, added)
                 else:
-                    self.rows_before += len(added)
                     self._resumed(batch, added)
                 behind.put((writer, batch, added))
                 counts.add(batch, added)
-                self._progress.advance(batch, self.counts.add(batch, added))
+                traces = self.counts.add(batch, added)
+                if before:
+                    self.rows_before += len(added)
+                    self.traces_before += traces
+                self._progress.advance(batch, 0 if before else traces)
 
     @contextmanager
     def _journals(self) -> Iterator[list[ScoreJournal]]:

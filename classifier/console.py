@@ -25,7 +25,7 @@ def print_json(summary: Mapping[str, Any]) -> None:
 def print_score_summary(summary: ScoreSummary) -> None:
     """Say what `branching score` did."""
     counts = summary.counts
-    speed = f", {counts.traces / summary.seconds:,.1f} traces/s" if counts.traces else ""
+    speed = f", {summary.traces_per_second:,.1f} traces/s" if summary.traces_per_second else ""
     lines = [
         f"Scored {counts.scored:,} of {counts.rows:,} rows in {summary.seconds:.1f} s{speed}: "
         f"{summary.output}"

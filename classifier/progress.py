@@ -47,7 +47,7 @@ class Progress:
         batch
             The rows that are done.
         traces
-            How many traces were scored in them.
+            How many traces this run has scored in them.
         """
 
 

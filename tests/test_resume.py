@@ -15,8 +15,9 @@ from filelock import FileLock
 from benchmarks.kill_points import kill_points
 from classifier.batch import ScoreOptions, score_files
 from classifier.errors import InputFileError, OptionError, OutputFileError
-from classifier.files import BatchLimits
+from classifier.files import BatchLimits, RowBatch
 from classifier.files.manifest import read_manifest
+from classifier.progress import Progress
 from classifier.row_stream import LoadedScorer, RowOptions
 from tests.cli_runner import CommandLine
 from tests.fake_scorer import FakeRowScorer, loader, names_in, refuse_to_load, score, write_lines
@@ -74,7 +75,7 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path, source: Path, ending
     assert output.read_bytes() == whole.read_bytes()
     # A batch that was at work when the run stopped counts, as nothing says how far it came.
     assert attempts(output) == [20, 5, 25, 15]
-    assert summary.rows_before == 35
+    assert (summary.rows_before, summary.traces_before) == (35, 35)
     assert summary.counts.rows == summary.counts.scored == 50
     assert names_in(tmp_path) == {
         "in.jsonl",
@@ -317,6 +318,7 @@ def test_outputs_in_place_are_not_another_run_s(tmp_path: Path, source: Path) ->
     assert journal_of(first).read_bytes() == journal
     summary = score([source], tmp_path / "out.jsonl", **options)
     assert (summary.rows_before, summary.counts.rows) == (50, 50)
+    assert summary.traces_per_second == 0
     assert not journal_of(first).exists()
 
 
@@ -326,6 +328,21 @@ def test_kills_at_random_moments(tmp_path: Path) -> None:
     assert len(points) == 10
     assert [point for point in points if not point.passed] == []
     assert any(point.rows_kept for point in points)
+
+
+def test_the_speed_is_that_of_the_traces_this_run_has_scored(tmp_path: Path, source: Path) -> None:
+    class Noted(Progress):
+        traces = 0
+
+        def advance(self, batch: RowBatch, traces: int = 0) -> None:
+            self.traces += traces
+
+    stop(source, tmp_path / "out.jsonl", 9)
+    progress, options = Noted(), ScoreOptions(rows=BATCHES_OF_FIVE)
+    summary = score_files([str(source)], str(tmp_path / "out.jsonl"), loader(), options, progress=progress)
+    assert summary.counts.traces == 50
+    assert progress.traces == 5
+    assert summary.traces_per_second == summary.to_dict()["traces_per_second"] == 5 / summary.seconds
 
 
 def test_a_summary_says_what_was_done_before(

@@ -154,6 +154,7 @@ def score_parquet(
         outputs=[output],
         counts=counts,
         rows_before=0,
+        traces_before=0,
         seconds=time.perf_counter() - began,
         provenance=provenance,
         json_text_columns=[],
