@@ -24,6 +24,7 @@ from classifier.report.figures import (
     rank_correlation,
     rate_histogram,
 )
+from classifier.report.samples import sample_of
 from classifier.row_stream import RowOptions
 from tests.scored_files import (
     failed_row,
@@ -95,6 +96,23 @@ def test_positions_of_steps_of_several_traces_in_a_row(tmp_path: Path) -> None:
     assert found.steps is not None
     assert np.flatnonzero(found.steps.kinds[:, KINDS.index("restart")]).tolist() == [7]
     np.testing.assert_array_equal(found.lengths, [14])
+
+
+def test_a_trace_of_one_step_and_another_trace(tmp_path: Path) -> None:
+    row = {
+        **scored_row([("Add.", 0.1, "convergent"), ("Or wait.", 0.9, "restart")]),
+        "generations": ["x = 4.", "Add. Or wait."],
+    }
+    del row["trace"]
+    row["branch_steps"].insert(0, {"start": 0, "end": 6, "probability": 0.2, "kind": "convergent"})
+    found = read(write_parquet(tmp_path / "scored.parquet", [row]))
+    assert found.steps is not None
+    assert [place for place, *_ in np.argwhere(found.steps.kinds).tolist()] == [2, 5, 7]
+    shown = sample_of("row", row, RowOptions()).traces
+    assert [[(piece.text, piece.kind) for piece in trace if piece.kind] for trace in shown] == [
+        [("x = 4.", "convergent")],
+        [("Add.", "convergent"), ("Or wait.", "restart")],
+    ]
 
 
 def test_files_without_steps_or_rates(tmp_path: Path) -> None:

@@ -12,7 +12,14 @@ from classifier.errors import OptionError
 from classifier.files.manifest import Provenance, common_provenance
 from classifier.kinds import KINDS
 from classifier.report.options import USUAL_GROUPS
-from classifier.report.scored_files import FloatArray, IntArray, StepColumns, read_scored, traces_of
+from classifier.report.scored_files import (
+    FloatArray,
+    IntArray,
+    StepColumns,
+    begins_trace,
+    read_scored,
+    traces_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -262,9 +269,8 @@ def _positions(rows: IntArray, starts: IntArray) -> IntArray:
     """Return in which part of its trace each step is; steps of several traces follow each other in a row."""
     if not len(rows):
         return rows
-    begins = np.empty(len(rows), dtype=bool)
-    begins[0] = True
-    begins[1:] = (rows[1:] != rows[:-1]) | (starts[1:] < starts[:-1])
+    begins = begins_trace(starts)
+    begins[1:] |= rows[1:] != rows[:-1]
     first = np.flatnonzero(begins)
     counts = np.diff(np.append(first, len(rows)))
     within = np.arange(len(rows)) - np.repeat(first, counts)

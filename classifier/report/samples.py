@@ -13,7 +13,7 @@ from classifier.columns import STEPS
 from classifier.files import ADDED_COLUMNS, BatchLimits, read_batches
 from classifier.files.table_inputs import read_tables, table_rows
 from classifier.kinds import KINDS
-from classifier.report.scored_files import traces_of
+from classifier.report.scored_files import begins_trace, traces_of
 
 if TYPE_CHECKING:
     from classifier.files import InputFile
@@ -258,10 +258,11 @@ def _batches(source: InputFile) -> Iterator[tuple[int, Any, Any]]:
 
 
 def _by_trace(steps: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Part the steps of a row into those of its traces, each of which begins with lower offsets again."""
+    """Part the steps of a row into those of its traces."""
     parts: list[list[Mapping[str, Any]]] = []
-    for step in steps:
-        if not parts or step["start"] < parts[-1][-1]["start"]:
+    starts = np.array([step["start"] for step in steps], dtype=np.int64)
+    for step, begins in zip(steps, begins_trace(starts), strict=True):
+        if begins:
             parts.append([])
         parts[-1].append(step)
     return parts

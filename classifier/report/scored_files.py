@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 _LIMITS: Final = BatchLimits(rows=8192, characters=8_000_000)
 _COLUMNS: Final = (*SCORE_COLUMNS, STEPS)
@@ -114,6 +115,25 @@ def traces_of(row: object, options: RowOptions) -> tuple[Trace, ...]:
         return read_traces(row, schema=options.schema, column=options.column).traces
     except RowError:
         return ()
+
+
+def begins_trace(starts: IntArray) -> BoolArray:
+    """Tell which steps of a row begin a trace.
+
+    Parameters
+    ----------
+    starts
+        Where each step begins in its trace, int64 [steps]; the traces of the row follow each other.
+
+    Returns
+    -------
+    array
+        bool [steps].
+    """
+    begins = np.ones(len(starts), dtype=np.bool_)
+    # Starts ascend within a trace: an equal one is that of a new trace too.
+    begins[1:] = starts[1:] <= starts[:-1]
+    return begins
 
 
 def _parquet(source: InputFile) -> Batches:
