@@ -49,7 +49,8 @@ class ClientOptions:
     timeout
         Seconds that one request may take.
     retry_seconds
-        For how long a request is tried again while the service is busy, starting or restarting.
+        For how long a request is tried again while the service is busy, starting or restarting; where it asks
+        to wait longer, it is not.
 
     Raises
     ------
@@ -231,8 +232,11 @@ def checked_answer(answer: httpx.Response) -> dict[str, Any]:
     known = body if isinstance(body, dict) and {"error", "error_type"} <= body.keys() else None
     message = f"{answer.url} answered {answer.status_code}: {known['error'] if known else 'no known answer'}"
     if answer.status_code in (429, 503):
-        seconds = answer.headers.get("retry-after", "")
-        raise TryAgainError(message, wait=float(seconds) if seconds.isdigit() else 0.0)
+        asked = answer.headers.get("retry-after", "")
+        seconds = float(asked) if asked.isdecimal() else 0.0
+        if seconds:
+            message += f"; it asks to wait {seconds:g} seconds"
+        raise TryAgainError(message, wait=seconds)
     too_many = known and isinstance(known.get("detail"), dict) and "max_items" in known["detail"]
     if answer.status_code == 413 or too_many:
         raise TooMuchError(known["error"] if known else message)
@@ -368,8 +372,9 @@ def _retry_options(options: ClientOptions) -> dict[str, Any]:
     def give_up(state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
         patience = error.patience if isinstance(error, TryAgainError) else None
+        asked = error.wait if isinstance(error, TryAgainError) else 0.0
         longest = options.retry_seconds if patience is None else min(patience, options.retry_seconds)
-        return (state.seconds_since_start or 0.0) >= longest
+        return (state.seconds_since_start or 0.0) + asked >= longest
 
     return {
         "retry": tenacity.retry_if_exception_type(TryAgainError),
