@@ -18,12 +18,14 @@ FloatArray = npt.NDArray[np.float32]
 CARD_FIGURES: Final = (
     "average_precision",
     "average_precision_without_wide_cues",
+    "average_precision_without_any_cues",
     "precision",
     "recall",
     "f1",
     "kappa",
     "macro_f1",
     "rate_rank_correlation",
+    "top_tenth_overlap",
     "expected_calibration_error",
     "brier",
 )
@@ -42,7 +44,7 @@ LIMITS: Final = (
     "It measures a style of reasoning, and says nothing about whether an answer is right.",
     "Annotations come from language-model annotators under one definition of a branch; sets labelled under "
     "other definitions agree less.",
-    "A step is read behind a few hundred tokens of its trace: what lies further back is not seen.",
+    "A step is read behind what fits into one window with it: what lies further back is not seen.",
 )
 """What a user must know before relying on a model."""
 

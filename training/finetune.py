@@ -1,6 +1,7 @@
 """Fine-tunes the step classifier on labelled traces, and predicts with it."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -67,8 +68,17 @@ def finetune(
     )
 
 
-def predict(model: StepClassifier, traces: Sequence[LabelledTrace], layout: WindowLayout) -> list[FloatArray]:
+def predict(
+    model: StepClassifier, traces: Sequence[LabelledTrace], layout: WindowLayout, *, exact: bool = False
+) -> list[FloatArray]:
     """Compute each trace's kind logits, packed as the scorer packs them.
+
+    Parameters
+    ----------
+    model, traces, layout
+        The model and what it reads.
+    exact
+        Compute in float32, as the exported file does, also where half precision is faster.
 
     Returns
     -------
@@ -80,7 +90,7 @@ def predict(model: StepClassifier, traces: Sequence[LabelledTrace], layout: Wind
     device = model_device(model)
     with torch.inference_mode():
         for batch, windows in evaluation_batches(traces, layout):
-            with half_precision(device):
+            with nullcontext() if exact else half_precision(device):
                 out = model(*_tensors(batch, device)).float().cpu().numpy()
             for row, (index, window) in enumerate(windows):
                 after = window.first_step + window.step_count

@@ -199,7 +199,7 @@ def finish_model(
     trained, kept_out = run.trained, run.kept_out
     calibration_documents = [*kept_out, *run.calibration]
     round_weights(model)
-    logits = predict(model, gold_traces(calibration_documents, tokenizer, layout), layout)
+    logits = predict(model, gold_traces(calibration_documents, tokenizer, layout), layout, exact=True)
     calibration = calibrate(logits, [kind_targets(document) for document in calibration_documents])
     groups = {
         "kept out of the training files": kept_out,
