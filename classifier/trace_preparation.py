@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from classifier.errors import EmptyTraceError, LanguageError, RowError, TraceTypeError
+from classifier.inline_reasoning import is_blank
 from classifier.model_folder import ModelFolder
 from classifier.spans import Span, with_context
 from classifier.steps import split_steps
@@ -135,6 +136,6 @@ def _checked_text(trace: object) -> str:
     if not isinstance(trace, str):
         given = "null" if trace is None else type(trace).__name__
         raise TraceTypeError(f"the trace is {given}; expected a string")
-    if not trace or trace.isspace():
-        raise EmptyTraceError("the trace is empty or only white space; leave the row out")
+    if is_blank(trace):
+        raise EmptyTraceError("the trace is empty or has no visible character; leave the row out")
     return without_surrogates(trace)

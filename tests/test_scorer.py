@@ -126,6 +126,7 @@ def test_wrong_spans_are_refused(scorer: BranchScorer) -> None:
         (b"bytes", TraceTypeError, "the trace is bytes"),
         ("", EmptyTraceError, "empty"),
         (" \n\t\u3000", EmptyTraceError, "empty"),
+        ("\u200b", EmptyTraceError, "no visible character"),
         ("Это рассуждение написано по-русски, и модель его не знает.", LanguageError, "unknown to the model"),
         ("我们先把两个数相加，然后再除以二。", LanguageError, "unknown to the model"),
     ],
