@@ -311,6 +311,49 @@ def test_a_busy_service_is_asked_again(page: Page) -> None:
     assert next(refusals, None) is None
 
 
+def test_an_error_after_the_first_results_is_read(page: Page) -> None:
+    results = ['{"branch_rate":0.5}', '{"error":"it is bad","error_type":"length"}']
+    busy = '{"error":"no time for it","error_type":"queue_timeout","detail":null}'
+    late = '{"error":"it took too long","error_type":"request_timeout","detail":null}'
+
+    def score(*answers: list[str]) -> Any:
+        """Score lines; each answer breaks off, unless it is the last one."""
+        return page.evaluate(
+            """async (answers) => {
+              const { Service } = await import("/page/service.js");
+              const asked = window.fetch;
+              const later = window.setTimeout;
+              const waits = [];
+              window.setTimeout = (work, wait) => later(work, wait < 1000 ? wait : (waits.push(wait), 0));
+              window.fetch = async () => {
+                const lines = answers.shift().map((line) => `${line}\n`);
+                if (!answers.length) return new Response(lines.join(""));
+                const pull = (stream) => {
+                  if (lines.length) stream.enqueue(new TextEncoder().encode(lines.shift()));
+                  else stream.error(new TypeError("network error"));
+                };
+                return new Response(new ReadableStream({ pull }, { highWaterMark: 0 }));
+              };
+              try {
+                return { results: await new Service().scoreLines("x"), waits };
+              } catch (error) {
+                return { message: error.message, waits };
+              } finally {
+                window.fetch = asked;
+                window.setTimeout = later;
+              }
+            }""",
+            answers,
+        )
+
+    expected = [json.loads(line) for line in results]
+    assert score([results[0], busy], results) == {"results": expected, "waits": [5000]}
+    assert score([results[0], late], results) == {"message": "It took too long.", "waits": []}
+    # What breaks off after the error of a row says nothing.
+    assert "does not answer" in score(results, results)["message"]
+    assert "does not answer" in score([], results)["message"]
+
+
 def test_scoring_a_file_can_be_stopped(page: Page) -> None:
     page.route("**/v1/score", lambda _: None)  # no answer ever comes
     page.click("#tab-file")

@@ -1,6 +1,9 @@
 /** Requests to the service that serves this page. */
 
 const TRIES = 5;
+/** Errors that pass, and the seconds to wait where no header says so. */
+const PASSING = ["queue_timeout", "encoder_down"];
+const PASSING_SECONDS = 5;
 const NDJSON = "application/x-ndjson";
 export const PARQUET = "application/vnd.apache.parquet";
 
@@ -54,7 +57,7 @@ export class Service {
     for (let left = TRIES; ; left -= 1) {
       try {
         const answer = await this.#request(`v1/score${query}`, { method: "POST", body: lines, headers, signal });
-        const text = await read(answer, "text");
+        const text = await readLines(answer);
         return text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
       } catch (error) {
         if (!error.wait || left <= 1) throw error;
@@ -95,6 +98,30 @@ async function read(answer, kind) {
   } catch (error) {
     throw unreachable(error);
   }
+}
+
+/** Read lines as text. Where they break off, the last one may be an error that the service sent. */
+async function readLines(answer) {
+  const reader = answer.body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      text += decoder.decode(part.value, { stream: true });
+    }
+    return text + decoder.decode();
+  } catch (error) {
+    throw (error.name !== "AbortError" && sentError(text)) || unreachable(error);
+  }
+}
+
+/** Return the error in the last whole line of results that broke off, or null. */
+function sentError(text) {
+  const end = text.lastIndexOf("\n");
+  if (end < 0) return null;
+  const last = JSON.parse(text.slice(text.lastIndexOf("\n", end - 1) + 1, end));
+  if (!last.error_type || !("detail" in last)) return null; // The error of a row has no detail.
+  return new ServiceError(sentence(last.error), 0, PASSING.includes(last.error_type) ? PASSING_SECONDS : 0);
 }
 
 function unreachable(error) {
