@@ -1,7 +1,7 @@
 """Loss of each token of a completion, split by what its step does."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +11,13 @@ from transformers import PreTrainedTokenizerBase
 from classifier.scorer import TraceScore
 from training.sft_rows import SftRow
 
-BATCH: Final = 16
+BATCH_ROWS: Final = 16
+BATCH_TOKENS: Final = 16_384
+"""Rows are read together as long as they, padded to the longest, have no more tokens than this."""
+
+SLICE_TOKENS: Final = 1_024
+"""Tokens whose logits are in memory as float32 at a time: of a long row, all would not fit a GPU."""
+
 KINDS: Final = ("branching", "convergent", "outside")
 """Tokens of steps that branch, of steps that do not, and of no step: the answer, and what is between."""
 
@@ -69,12 +75,11 @@ def step_losses(
     """
     sums = dict.fromkeys(KINDS, 0.0)
     counts = dict.fromkeys(KINDS, 0)
-    for start in range(0, len(rows), BATCH):
-        chunk = rows[start : start + BATCH]
-        encoded = [_encode(row, tokenizer, max_length) for row in chunk]
-        losses = _token_losses(model, [ids for ids, _, _ in encoded], tokenizer.pad_token_id or 0)
+    encoded = [_encode(row, tokenizer, max_length) for row in rows]
+    for part in _batches([len(ids) for ids, _, _ in encoded]):
+        losses = _token_losses(model, [ids for ids, _, _ in encoded[part]], tokenizer.pad_token_id or 0)
         for row, score, (_, offsets, first), row_losses in zip(
-            chunk, scores[start : start + BATCH], encoded, losses, strict=True
+            rows[part], scores[part], encoded[part], losses, strict=True
         ):
             kinds = _token_kinds(row, score, offsets, first, threshold)
             for kind, loss in zip(kinds, row_losses[len(row_losses) - len(kinds) :], strict=True):
@@ -118,6 +123,19 @@ def _token_kinds(
     return kinds
 
 
+def _batches(lengths: Sequence[int]) -> Iterator[slice]:
+    """Cut rows, in their order, into batches; see `BATCH_TOKENS`."""
+    start = longest = 0
+    for index, length in enumerate(lengths):
+        longest = max(longest, length)
+        count = index - start + 1
+        if count > BATCH_ROWS or (count > 1 and count * longest > BATCH_TOKENS):
+            yield slice(start, index)
+            start, longest = index, length
+    if lengths:
+        yield slice(start, len(lengths))
+
+
 @torch.inference_mode()
 def _token_losses(model: Any, sequences: Sequence[list[int]], pad: int) -> list[list[float]]:
     """Return the loss of every token but the first of each sequence."""
@@ -128,10 +146,15 @@ def _token_losses(model: Any, sequences: Sequence[list[int]], pad: int) -> list[
         ids[index, : len(sequence)] = torch.tensor(sequence)
         mask[index, : len(sequence)] = 1
     device = model.device
-    logits = model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits[:, :-1].float()
-    losses = torch.nn.functional.cross_entropy(
-        logits.transpose(1, 2), ids[:, 1:].to(device), reduction="none"
-    )
+    ids = ids.to(device)
+    logits = model(input_ids=ids, attention_mask=mask.to(device)).logits
+    losses = torch.empty(len(sequences), longest - 1)
+    width = max(1, SLICE_TOKENS // len(sequences))
+    for start in range(0, longest - 1, width):
+        end = min(start + width, longest - 1)
+        losses[:, start:end] = torch.nn.functional.cross_entropy(
+            logits[:, start:end].float().transpose(1, 2), ids[:, start + 1 : end + 1], reduction="none"
+        )
     return [losses[index, : len(sequence) - 1].tolist() for index, sequence in enumerate(sequences)]
 
 
