@@ -1,5 +1,6 @@
 """What the service accepts: every limit is a flag of `branching serve` and an environment variable."""
 
+import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -19,7 +20,7 @@ class Limits:
     Raises
     ------
     OptionError
-        If a limit is below what makes sense.
+        If a limit is below what makes sense, or is no finite number.
     """
 
     max_body_bytes: int = _limit(
@@ -44,8 +45,9 @@ class Limits:
     def __post_init__(self) -> None:
         for one in fields(self):
             value, least = getattr(self, one.name), one.metadata["least"]
-            if value < least:
-                raise OptionError(f"{one.name} is {value}; it must be at least {least}")
+            # Not a number is neither below nor above.
+            if not least <= value < math.inf:
+                raise OptionError(f"{one.name} is {value}; it must be at least {least}, and finite")
 
     def to_dict(self) -> dict[str, int | float]:
         """Return the limits as JSON can hold them."""

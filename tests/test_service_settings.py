@@ -73,6 +73,8 @@ def test_every_setting_has_a_flag() -> None:
         ("threads", "0", "at least 1"),
         ("max_items", "0", "at least 1"),
         ("max_body_bytes", "1", "at least 1000"),
+        ("request_timeout", "inf", "request_timeout is inf; it must be at least 0.01, and finite"),
+        ("queue_timeout", "nan", "queue_timeout is nan; it must be at least 0.01, and finite"),
     ],
 )
 def test_wrong_values_are_refused(name: str, value: str, message: str) -> None:
