@@ -31,6 +31,7 @@ from serving.requests import checked, filter_body, item_options, score_body
 from serving.schemas import FilterResponse, Info, ScoreOptions, ScoreResponse
 from serving.stream import NDJSON, ScoreStream
 from serving.web_page import INDEX, PAGE_PATH, PageFiles
+from serving.window_encoder import device_of
 
 logger = logging.getLogger(__name__)
 
@@ -85,11 +86,13 @@ def create_app(endpoints: Endpoints) -> FastAPI:
         """Say what runs here: model, device, limits and versions."""
         engine, _ = endpoints.running()
         description = engine.gateway.description or {}
+        providers = description.get("providers", [])
         return {
             "model": engine.model,
             "languages": engine.scorer.card.get("languages", []),
-            "providers": description.get("providers", []),
-            "device": endpoints.settings.resolved_device,
+            "providers": providers,
+            # Where it runs, which need not be where it was meant to: `auto` falls back to the CPU.
+            "device": device_of(providers) or endpoints.settings.resolved_device,
             "encoder": {key: value for key, value in description.items() if key != "providers"},
             "limits": engine.limits.to_dict(),
             "schemas": list(SCHEMAS),

@@ -139,6 +139,18 @@ def check_encoder(settings: Settings) -> None:
         )
 
 
+def device_of(providers: Sequence[str]) -> str | None:
+    """Return the device of ONNX Runtime's first provider, or None if it is none that can be asked for.
+
+    Parameters
+    ----------
+    providers
+        Of a session, the one that does most first.
+    """
+    names = {provider: name for name, provider in PROVIDERS.items()}
+    return names.get(providers[0]) if providers else None
+
+
 class SlowDebugEncoder(DebugEncoder):
     """A debug encoder that takes its time, so that tests can fill the queue.
 

@@ -409,6 +409,11 @@ def test_a_row_of_a_file_can_be_opened(page: Page, service: RunningService) -> N
         (given,) = answer(service, traces=[expected], steps=True, as_is=True)["results"]
         assert shown_kinds(page) == [step["kind"] for step in given["steps"]]
     assert page.evaluate("window.hacked") is None
+    # What was true of the row need not be of the next trace.
+    for button in ("#clear", "#example"):
+        page.check("#as-is")
+        page.click(button)
+        assert not page.is_checked("#as-is")
 
 
 @pytest.mark.parametrize(
@@ -479,6 +484,9 @@ def test_key_is_asked_for_and_a_dead_service_is_reported(browser: Browser, tmp_p
         opened_page(browser, service.url) as page,
     ):
         page.wait_for_selector("#key-form")
+        with page.expect_response("**/v1/score"):
+            page.click("#trace-form button[type=submit]")
+        page.wait_for_selector("#trace-status:text-is('')", state="attached")
         assert not page.locator("#service-error").is_visible()
         page.fill("#key", "wrong")
         page.click("#key-form button")

@@ -273,6 +273,19 @@ async def test_answers_state_what_scored(service: RunningApp, library: BranchSco
     assert info["providers"] == ["DebugEncoder"]
 
 
+async def test_device_is_the_one_that_the_encoder_runs_on(
+    service: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def device(*providers: str) -> object:
+        monkeypatch.setattr(service.engine.gateway, "description", {"providers": list(providers)})
+        return (await service.client.get("/v1/info")).json()["device"]
+
+    assert await device("CUDAExecutionProvider", "CPUExecutionProvider") == "cuda"
+    assert await device("CPUExecutionProvider") == "cpu"
+    assert await device("DebugEncoder") == service.endpoints.settings.resolved_device
+    assert await device() == "cpu"
+
+
 async def test_answers_say_where_time_went(service: RunningApp) -> None:
     answer = await service.client.post("/v1/score", json={"traces": TRACES})
     names = [part.split(";")[0] for part in answer.headers["server-timing"].split(", ")]

@@ -32,10 +32,9 @@ async function start() {
 function report(error, place) {
   if (error.name === "AbortError") return;
   if (error.status === 401) {
-    const asked = !byId("key-form").hidden;
     byId("key-form").hidden = false;
     byId("key").focus();
-    if (asked) showMessage(byId("service-error"), "This service does not know that key. Check it, and give it again.");
+    if (service.hasKey) showMessage(byId("service-error"), "This service does not know that key. Check it, and give it again.");
     return;
   }
   showMessage(place, error.message);

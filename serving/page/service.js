@@ -29,6 +29,11 @@ export class Service {
     this.#key = key;
   }
 
+  /** Whether a key goes with requests. */
+  get hasKey() {
+    return this.#key !== "";
+  }
+
   /** What runs here: see `GET /v1/info`. */
   async info() {
     return (await this.#request("v1/info", {})).json();

@@ -69,12 +69,14 @@ export function activateTracePanel(service, report) {
   });
   byId("example").addEventListener("click", () => {
     text.value = EXAMPLE;
+    byId("as-is").checked = false;
     score();
   });
   byId("clear").addEventListener("click", () => {
     running?.abort();
     running = null;
     text.value = status.textContent = "";
+    byId("as-is").checked = false;
     byId("trace-result").hidden = true;
     showMessage(byId("trace-error"), null);
     text.focus();
