@@ -12,6 +12,7 @@ import typer
 import typer.main
 from typer.core import TyperGroup
 
+from classifier.console import printable
 from classifier.errors import BranchingError, DependencyError, RowError
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _with_notes(message: str, error: BaseException) -> str:
 
 
 def _failure(message: str, code: int) -> typer.Exit:
-    sys.stderr.write(f"Error: {message}\n")
+    sys.stderr.write(f"Error: {printable(message)}\n")
     return typer.Exit(code)
 
 

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 _SHOWN_ERRORS: Final = 10
 
 
+def printable(text: str) -> str:
+    """Return a text whose control characters cannot steer the terminal."""
+    return "".join(character if character in "\n\t" or character.isprintable() else "�" for character in text)
+
+
 def print_json(summary: Mapping[str, Any]) -> None:
     """Print a summary for machines."""
     sys.stdout.write(json.dumps(summary, ensure_ascii=False, indent=2) + "\n")
@@ -174,4 +179,4 @@ def _model(provenance: Mapping[str, Any]) -> str:
 
 
 def _print(lines: list[str]) -> None:
-    sys.stderr.write("\n".join(lines) + "\n")
+    sys.stderr.write(printable("\n".join(lines)) + "\n")

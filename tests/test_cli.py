@@ -207,3 +207,11 @@ def test_the_project_registers_the_command_and_its_plugins() -> None:
     known = {command.name: command.extra for command in PLUGIN_COMMANDS}
     assert project["entry-points"]["branching.commands"].keys() == known.keys()
     assert set(known.values()) <= project["optional-dependencies"].keys()
+
+
+def test_data_cannot_steer_the_terminal_by_a_message(branching: CommandLine, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "in.jsonl", [{"trace": "One step.", "\u001b[2Jname": 1}])
+    result = branching("report", path, "--by", "\u001b[31mother", "-o", tmp_path / "report.html")
+    assert result.code == 2
+    assert "name" in result.stderr
+    assert "\u001b" not in result.stderr

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from classifier.console import printable
 from classifier.kinds import BRANCH_KINDS, KINDS
 from classifier.report.figures import (
     branch_shares,
@@ -96,7 +97,7 @@ def print_comparison(left: Aggregate, right: Aggregate, pairs: Pairs, console: C
     highest = max(float(one.scored.max(initial=0.0)) for one in (left, right))
     for name, one in zip(names, (left, right), strict=True):
         console.print()
-        console.print(Text(_printable(name), "bold"))
+        console.print(Text(printable(name), "bold"))
         console.print(fact_table(facts(one)))
         console.print(histogram_bars(rate_histogram(one.scored, bins=10, highest=highest)))
     console.print()
@@ -110,7 +111,7 @@ def fact_table(listed: Sequence[tuple[str, str]]) -> RenderableType:
     table.add_column(style="dim")
     table.add_column(justify="right")
     for name, value in listed:
-        table.add_row(Text(_printable(name)), Text(_printable(value)))
+        table.add_row(Text(printable(name)), Text(printable(value)))
     return table
 
 
@@ -130,7 +131,7 @@ def histogram_bars(histogram: Histogram) -> RenderableType:
 def group_table(column: str, groups: Sequence[GroupFigures]) -> RenderableType:
     """Return the figures of the values of a column, one a line."""
     table = _table()
-    table.add_column(Text(_printable(column)), max_width=_LONGEST_NAME, no_wrap=True, overflow="ellipsis")
+    table.add_column(Text(printable(column)), max_width=_LONGEST_NAME, no_wrap=True, overflow="ellipsis")
     kinds = _SHORT_KINDS if groups and groups[0].kinds is not None else ()
     for name in ("rows", "mean", "median", "95%", *(f"{kind} %" for kind in kinds)):
         table.add_column(name, justify="right", no_wrap=True)
@@ -138,7 +139,7 @@ def group_table(column: str, groups: Sequence[GroupFigures]) -> RenderableType:
         shares = [] if group.kinds is None else [f"{100 * one:.1f}" for one in branch_shares(group.kinds)[1:]]
         rates = [f"{rate:.3f}" for rate in (group.mean, group.quantiles[2], group.quantiles[4])]
         table.add_row(
-            Text(_printable(group.name)), f"{group.rows:,}", *(rates if group.scored else ["–"] * 3), *shares
+            Text(printable(group.name)), f"{group.rows:,}", *(rates if group.scored else ["–"] * 3), *shares
         )
     if len(groups) <= _SHOWN_GROUPS:
         return table
@@ -178,7 +179,7 @@ def sample_table(samples: Sequence[tuple[Sample, Sequence[int]]]) -> RenderableT
     for sample, kinds in samples:
         table.add_row(
             sample.place,
-            Text(_printable(" · ".join(sample.columns.values())[: 2 * _LONGEST_NAME].replace("\n", " "))),
+            Text(printable(" · ".join(sample.columns.values())[: 2 * _LONGEST_NAME].replace("\n", " "))),
             f"{sample.rate:.3f}",
             f"{sample.step_count:,}",
             f"{sample.branch_count:,}",
@@ -207,20 +208,15 @@ def _coloured_piece(piece: Piece) -> Text:
     if kind != KINDS[0]:
         text.append(f"[{kind} {piece.probability or 0:.2f}]", f"{KIND_STYLES[kind]} reverse")
         text.append(" ")
-    text.append(_printable(piece.text), KIND_STYLES[kind])
+    text.append(printable(piece.text), KIND_STYLES[kind])
     if piece.cut:
         text.append(f" [… {piece.cut:,} more characters]", "dim italic")
     return text
 
 
-def _printable(text: str) -> str:
-    """Return a text whose control characters cannot steer the terminal."""
-    return "".join(character if character in "\n\t" or character.isprintable() else "�" for character in text)
-
-
 def _print_text(console: Console, text: str) -> None:
     if text:
-        console.print(Text(_printable(text)))
+        console.print(Text(printable(text)))
 
 
 def _table() -> Table:
