@@ -87,16 +87,27 @@ class TrainingConfig:
     seed: int = 1
 
     def layout(self, pad_id: int, start_id: int, marker_id: int) -> WindowLayout:
-        """Return the window layout for a tokenizer's special tokens."""
-        return WindowLayout(
-            lengths=self.window_lengths,
-            context_tokens=self.context_tokens,
-            max_steps=self.max_steps,
-            max_step_tokens=self.max_step_tokens,
-            pad_id=pad_id,
-            start_id=start_id,
-            marker_id=marker_id,
-        )
+        """Return the window layout for a tokenizer's special tokens.
+
+        Raises
+        ------
+        OptionError
+            If the windows are too short for their steps and context, or not in ascending order.
+        """
+        try:
+            return WindowLayout(
+                lengths=self.window_lengths,
+                context_tokens=self.context_tokens,
+                max_steps=self.max_steps,
+                max_step_tokens=self.max_step_tokens,
+                pad_id=pad_id,
+                start_id=start_id,
+                marker_id=marker_id,
+            )
+        except ValueError as error:
+            raise OptionError(
+                f"{error}; set other window_lengths, context_tokens or max_step_tokens"
+            ) from error
 
     def to_dict(self) -> dict[str, object]:
         """Return the settings as plain values for JSON."""

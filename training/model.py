@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
+from classifier.errors import OptionError
 from classifier.kinds import KINDS
 from classifier.windows import WindowLayout
 from training.config import TrainingConfig
@@ -80,9 +81,21 @@ def load_encoder(config: TrainingConfig, counts: Counter[str] | None) -> tuple[n
     -------
     encoder, tokenizer
         Ready to fine-tune; the embeddings fit the tokenizer.
+
+    Raises
+    ------
+    OptionError
+        If there is no such encoder, it cannot be cut as the config says, or the windows are longer than what
+        it reads.
     """
     path = minilm_path() if config.encoder == "minilm" else config.encoder
-    settings = AutoConfig.from_pretrained(path)
+    try:
+        settings = AutoConfig.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise OptionError(
+            f"encoder {config.encoder!r} cannot be loaded ({str(error).splitlines()[0]}); give the folder or "
+            "the hub's name of a Hugging Face encoder"
+        ) from error
     settings.hidden_dropout_prob = config.dropout
     settings.attention_probs_dropout_prob = config.attention_dropout
     # Eager attention trains about twice as fast as the fused kernel on a CPU, where dropout keeps the latter
@@ -104,6 +117,12 @@ def load_encoder(config: TrainingConfig, counts: Counter[str] | None) -> tuple[n
         encoder.config.vocab_size = len(old_ids)
     if config.layers:
         keep_layers(encoder, config.layers)
+    positions = _positions(encoder)
+    if positions is not None and config.window_lengths[-1] > positions:
+        raise OptionError(
+            f"window_lengths={config.window_lengths}: the encoder {config.encoder!r} reads at most "
+            f"{positions} tokens; set shorter ones"
+        )
     return encoder, tokenizer
 
 
@@ -112,8 +131,9 @@ def special_layout(config: TrainingConfig, tokenizer: Tokenizer) -> WindowLayout
 
     Raises
     ------
-    ValueError
-        If the tokenizer has none of the known spellings of a special token.
+    OptionError
+        If the tokenizer has none of the known spellings of a special token, or the windows of the config do
+        not fit its steps.
     """
     pad, start, marker = (
         _first_known(tokenizer, names)
@@ -131,6 +151,15 @@ def mask_token(tokenizer: Tokenizer, layout: WindowLayout) -> int:
         Those of the model.
     """
     return tokenizer.token_to_id("[MASK]") or tokenizer.token_to_id("<mask>") or layout.marker_id
+
+
+def _positions(encoder: Any) -> int | None:
+    """Return how many tokens an encoder reads at most, None where its config does not say."""
+    count: int | None = getattr(encoder.config, "max_position_embeddings", None)
+    table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
+    # RoBERTa begins to count behind the position of padding.
+    padding = getattr(table, "padding_idx", None)
+    return count if count is None or padding is None else count - padding - 1
 
 
 def _first_known(tokenizer: Tokenizer, names: tuple[str, ...]) -> int:
@@ -152,8 +181,22 @@ def keep_layers(encoder: Any, layers: int) -> None:
         A BERT-like encoder.
     layers
         How many to keep.
+
+    Raises
+    ------
+    OptionError
+        If it has fewer, or keeps its layers elsewhere than BERT.
     """
-    stack = encoder.encoder.layer
+    stack = getattr(getattr(encoder, "encoder", None), "layer", None)
+    if stack is None:
+        raise OptionError(
+            f"layers={layers}: the layers of a {type(encoder).__name__} are not where BERT has them, so they "
+            "cannot be cut; set layers to 0 to keep all"
+        )
+    if not 0 < layers <= len(stack):
+        raise OptionError(
+            f"layers={layers}: the encoder has {len(stack)} layers; set a number up to that, or 0 to keep all"
+        )
     spaced = [round(index * (len(stack) - 1) / max(1, layers - 1)) for index in range(layers)]
     encoder.encoder.layer = nn.ModuleList([stack[index] for index in spaced])
     encoder.config.num_hidden_layers = layers

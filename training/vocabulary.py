@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from tokenizers import Tokenizer
 
+from classifier.errors import OptionError
+
 _KEPT_CHARACTERS = ((0x0, 0x250), (0x370, 0x400), (0x2000, 0x2C00))
 """Latin; Greek; punctuation, arrows, mathematical operators and other symbols."""
 
@@ -71,14 +73,14 @@ def cut_vocabulary(tokenizer: Tokenizer, counts: Counter[str], size: int) -> tup
 
     Raises
     ------
-    ValueError
+    OptionError
         If the tokenizer is not a WordPiece tokenizer.
     """
     settings = json.loads(tokenizer.to_str())
     if settings["model"]["type"] != "WordPiece":
-        raise ValueError(
-            f"only a WordPiece vocabulary can be cut, and this is {settings['model']['type']}; "
-            "set vocabulary_size to 0 to keep it whole"
+        raise OptionError(
+            f"vocabulary_size={size}: only a WordPiece vocabulary can be cut, and this is "
+            f"{settings['model']['type']}; set vocabulary_size to 0 to keep it whole"
         )
     old: dict[str, int] = settings["model"]["vocab"]
     in_old_order = sorted(old, key=old.__getitem__)
@@ -123,13 +125,16 @@ def token_ids(tokenizer: Tokenizer, names: Sequence[str]) -> list[int]:
 
     Raises
     ------
-    ValueError
+    OptionError
         If the tokenizer lacks one of them.
     """
     ids = []
     for name in names:
         token = tokenizer.token_to_id(name)
         if token is None:
-            raise ValueError(f"the tokenizer lacks the token {name!r}")
+            raise OptionError(
+                f"the tokenizer lacks the token {name!r}; give an encoder whose tokenizer has tokens for "
+                "padding, start and end spelled as BERT's or RoBERTa's"
+            )
         ids.append(token)
     return ids
