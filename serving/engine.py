@@ -2,9 +2,10 @@
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -23,6 +24,8 @@ Result = TypeVar("Result")
 
 _MOST_SLOTS = 4
 """Threads of Python that compute side by side: more only fight for the interpreter's lock."""
+_MOST_READERS = 2
+"""Processes that read files side by side: each may take more memory than all the rest."""
 
 
 @dataclass(slots=True)
@@ -67,6 +70,7 @@ class Engine:
         most_in_flight = -(-settings.limits.max_in_flight // settings.api_workers)
         self.most_in_flight = most_in_flight
         self._slots = Slots(min(_MOST_SLOTS, available_cores()))
+        self._readers = threading.Semaphore(_MOST_READERS)
         self._threads = ThreadPoolExecutor(most_in_flight, thread_name_prefix="request")
         self.scorer = BranchScorer(
             settings.model, precision=settings.precision, encoder=QueuedEncoder(settings.windows_a_call)
@@ -162,6 +166,21 @@ class Engine:
             timing.tokenise += thread.computed
             ticket.close()
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Let others compute while the thread of a request waits for a process of its own, of which few run.
+
+        Raises
+        ------
+        ServiceError
+            If the request is over before its turn comes.
+        """
+        with self._slots.waiting(), self._readers:
+            error = current_ticket.get().error
+            if error is not None:
+                raise error
+            yield
+
     async def close(self) -> None:
         """Let go of the encoder and the threads."""
         await self.gateway.close()
@@ -189,6 +208,7 @@ class _Thread:
         with self._slots.computing() as watch:
             if self._ticket.error is not None:
                 raise self._ticket.error
+            self._ticket.started = True
             try:
                 return self._context.run(self._in_context)
             finally:

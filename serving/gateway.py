@@ -61,11 +61,15 @@ class Ticket:
         self.error: ServiceError | None = None
         self.waiting: deque[_Job] = deque()
         self.jobs: set[_Job] = set()
+        self.started = False
         self.first_job: float | None = None
         self.begun: float | None = None
         self.windows = 0
         self.encode_seconds = 0.0
-        self._timers = [gateway.loop.call_later(gateway.limits.request_timeout, self._expire)]
+        self._timers = [
+            gateway.loop.call_later(gateway.limits.request_timeout, self._expire),
+            gateway.loop.call_later(gateway.limits.queue_timeout, self._check_started),
+        ]
 
     @property
     def queue_seconds(self) -> float:
@@ -118,6 +122,11 @@ class Ticket:
         for job in list(self.jobs):
             job.fail(self.error or ClientGoneError("the request is over"))
         self.jobs.clear()
+
+    def _check_started(self) -> None:
+        if not self.started:
+            seconds = self._gateway.limits.queue_timeout
+            self.cancel(QueueTimeoutError(f"all threads were busy for {seconds:g} seconds; try again later"))
 
     def _check_begun(self) -> None:
         if self.begun is None and self.jobs:

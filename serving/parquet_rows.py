@@ -59,7 +59,8 @@ def rows_body(engine: Engine, body: bytes) -> bytes:
         path = Path(folder, "rows.parquet")
         path.write_bytes(body)
         try:
-            done = _read(path, limits)
+            with engine.reading():
+                done = _read(path, limits)
         except subprocess.TimeoutExpired as error:
             raise RequestTimeoutError(
                 f"the Parquet file was not read within {limits.request_timeout:g} seconds"

@@ -183,6 +183,20 @@ async def test_queue_timeout_of_a_request_that_is_slow_to_read(monkeypatch: pyte
         assert (await first).status_code == 200
 
 
+async def test_queue_timeout_of_a_request_that_no_thread_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(*arguments: Any) -> Any:
+        time.sleep(1)
+        return score_items(*arguments)
+
+    monkeypatch.setattr("serving.requests.score_items", slowly)
+    async with running_app(Limits(queue_timeout=0.5)) as service:
+        answers = await asyncio.gather(*(post(service, BODY) for _ in range(6)))
+        refused = [answer for answer in answers if answer.status_code != 200]
+        assert 0 < len(refused) < 6
+        for answer in refused:
+            assert "busy" in check_error(answer, 503, "queue_timeout")["error"]
+
+
 async def test_request_timeout() -> None:
     async with running_app(Limits(request_timeout=2)) as service:
         service.link.open.clear()

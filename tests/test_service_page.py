@@ -1,8 +1,11 @@
 """The files of the page: where they are served, and with which headers; and the rows of Parquet files."""
 
+import asyncio
 import io
 import json
 import re
+import subprocess
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,9 @@ import pytest
 
 from classifier.report.palette import css_variables
 from serving.limits import Limits
+from serving.parquet_reader import Outcome
 from serving.web_page import PAGE_FOLDER
-from tests.service_app import RunningApp, running_app
-from tests.test_service_limits import check_error
+from tests.service_app import RunningApp, check_error, running_app, until
 
 pytestmark = pytest.mark.anyio
 
@@ -147,6 +150,57 @@ async def test_a_reader_that_hangs_is_ended(tmp_path: Path) -> None:
         content = parquet(pa.table({"a": ["x"]}))
         answer = await hurried.client.post("/v1/rows", content=content, headers=PARQUET)
     check_error(answer, 504, "request_timeout")
+
+
+async def test_reading_parquet_keeps_no_one_from_computing(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on, lock = threading.Event(), threading.Lock()
+    reading, most = 0, 0
+
+    def read(*_: Any) -> "subprocess.CompletedProcess[bytes]":
+        nonlocal reading, most
+        with lock:
+            reading += 1
+            most = max(most, reading)
+        go_on.wait(30)
+        with lock:
+            reading -= 1
+        return subprocess.CompletedProcess([], Outcome.READ, stdout=b"", stderr=b"")
+
+    monkeypatch.setattr("serving.parquet_rows._read", read)
+    async with running_app() as service:
+        files = [
+            asyncio.create_task(service.client.post("/v1/rows", content=b"x", headers=PARQUET))
+            for _ in range(8)
+        ]
+        await until(lambda: reading)
+        await asyncio.sleep(0.1)
+        try:
+            answer = await asyncio.wait_for(service.client.post("/v1/score", json={"traces": ["So."]}), 10)
+        finally:
+            go_on.set()
+        assert answer.status_code == 200
+        assert [(await file).status_code for file in files] == [200] * 8
+    assert most <= 2
+
+
+async def test_a_file_that_no_one_waits_for_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    read: list[int] = []
+
+    def hang(*_: Any) -> "subprocess.CompletedProcess[bytes]":
+        read.append(1)
+        go_on.wait(30)
+        return subprocess.CompletedProcess([], Outcome.READ, stdout=b"", stderr=b"")
+
+    monkeypatch.setattr("serving.parquet_rows._read", hang)
+    async with running_app(Limits(request_timeout=0.5)) as service:
+        posts = [service.client.post("/v1/rows", content=b"x", headers=PARQUET) for _ in range(8)]
+        for answer in await asyncio.gather(*posts):
+            check_error(answer, 504, "request_timeout")
+        begun = len(read)
+        go_on.set()
+        await asyncio.sleep(0.2)
+        assert len(read) == begun
 
 
 def test_colours_are_those_of_the_report() -> None:
