@@ -13,6 +13,8 @@ from tests.toy_language_model import CountingScorer, sft_rows, write_language_mo
 
 pytest.importorskip("trl", reason="fine-tuning needs the extra sft")
 
+from transformers import TrainerCallback, TrainerControl, TrainerState
+
 from training import sft, sft_scores
 from training.settings import checked_settings
 from training.sft import run_sft
@@ -86,8 +88,11 @@ def test_scoring_goes_on_after_the_service_went_away(
         run_sft(chosen, tmp_path / "run", CountingScorer(batches=2))
     with (tmp_path / "run" / "scores.jsonl").open("a") as file:
         file.write('{"sha256": "cut off')
+    with pytest.raises(OptionError, match=r"scores of the model 5{12}, and the scorer has the model 6{12};"):
+        run_sft(chosen, tmp_path / "run", CountingScorer(sha256="6" * 64))
     rest = CountingScorer()
-    assert run_sft(chosen, tmp_path / "run", rest)["rows_trained"] == 20
+    record = run_sft(chosen, tmp_path / "run", rest)
+    assert (record["rows_trained"], record["scorer_sha256"]) == (20, "5" * 64)
     assert rest.scored == [row["trace"] for row in sft_rows(20)][16:]
 
 
@@ -107,6 +112,72 @@ def test_training_goes_on_at_its_last_checkpoint(model: Path, data: Path, tmp_pa
     assert (tmp_path / "stopped/model/model.safetensors").read_bytes() == (
         tmp_path / "whole/model/model.safetensors"
     ).read_bytes()
+
+
+class CountingClient(CountingScorer):
+    """A client: what it scores with it learns from the service."""
+
+    def __init__(self, *, away: bool = False) -> None:
+        super().__init__()
+        del self.model
+        self._away = away
+
+    def info(self) -> dict[str, Any]:
+        if self._away:
+            raise EndpointError("http://127.0.0.1:9 cannot be reached")
+        return {"model": {"name": "served", "sha256": "7" * 64}}
+
+
+def test_scores_of_a_service_name_its_model(tmp_path: Path) -> None:
+    store = tmp_path / "scores.jsonl"
+    assert sft_scores.scored_by(store) is None
+    columns = sft_scores.scored_columns(["Maybe not."], CountingClient(), store)
+    assert columns == [{"branch_rate": 0.1, "branch_count": 1, "step_count": 10, "branch_error": None}]
+    assert sft_scores.scored_by(store) == "7" * 64
+    client = CountingClient(away=True)
+    with pytest.raises(EndpointError, match=r"1 of 2 traces are scored and kept .* same command again"):
+        sft_scores.scored_columns(["Maybe not.", "So 3."], client, store)
+
+
+class StopAfter(TrainerCallback):
+    """Stops a run after some steps, as if it were killed."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+
+    def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **others: Any) -> None:
+        if state.global_step == self._steps:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("steps", [5, 7])
+def test_drawing_by_weight_goes_on_where_it_was_stopped(
+    steps: int, model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An epoch has five steps: one run stops between two epochs, the other within the second.
+    trainer = TRAINER | {
+        "save_strategy": "steps",
+        "save_steps": 1,
+        "max_steps": -1,
+        "num_train_epochs": 3,
+        "learning_rate": 0.01,
+    }
+    chosen = config(model, data, selection={"policy": "all"}, weight_strength=3.0, trainer=trainer)
+    whole = run_sft(chosen, tmp_path / "whole", CountingScorer())
+    build = sft.build_trainer
+
+    def stopping(*given: Any) -> Any:
+        built = build(*given)
+        built.add_callback(StopAfter(steps))
+        return built
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sft, "build_trainer", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            run_sft(chosen, tmp_path / "stopped", CountingScorer())
+    resumed = run_sft(chosen, tmp_path / "stopped", CountingScorer())
+    assert (resumed["resumed_from"], resumed["steps"]) == (f"checkpoint-{steps}", 15)
+    assert resumed["loss"] == whole["loss"]
 
 
 def test_order_weights_and_policies(model: Path, data: Path, tmp_path: Path) -> None:
@@ -167,8 +238,11 @@ def test_drawing_by_weight_prefers_rows_that_branch_less(model: Path, data: Path
     selected = select_rows(rows, scores, chosen)
     trainer = sft.build_trainer(chosen, sft.trainer_arguments(chosen, tmp_path), tokenizer, selected)
     sampler = trainer._get_train_sampler()
-    assert sampler is not None
-    drawn = Counter(number % 5 for _ in range(20) for number in sampler)
+    assert isinstance(sampler, sft.WeighedSampler)
+    drawn: Counter[int] = Counter()
+    for epoch in range(20):
+        sampler.set_epoch(epoch)
+        drawn.update(number % 5 for number in sampler)
     assert drawn[0] > 5 * drawn[4]
 
 
@@ -259,6 +333,11 @@ def test_conversations_of_the_known_schemas() -> None:
     assert (row.prompt, row.completion, row.trace) == (messages[:1], messages[1:], "Hm.")
     row = sft_row({"prompt": "Why?", "completion": "<think>Hm.</think>So."}, "here", "{trace}")
     assert row.completion == [{"role": "assistant", "content": "<think>Hm.</think>So."}]
+    answer = r"\operatorname{trace}(A) = 3"
+    row = sft_row(
+        {"problem": "Why?", "trace": "Is {answer} 3?", "answer": answer}, "here", "{trace} {answer}"
+    )
+    assert row.completion[0]["content"] == f"Is {{answer}} 3? {answer}"
     with pytest.raises(InputFileError, match="here: there is no prompt for the trace"):
         sft_row({"trace": "Hm."}, "here", "{trace}")
     with pytest.raises(InputFileError, match="line 3: "):

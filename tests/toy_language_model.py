@@ -8,6 +8,7 @@ from typing import Any
 from transformers import LlamaConfig, LlamaForCausalLM, set_seed
 
 from classifier.errors import EmptyTraceError, EndpointError, RowError
+from classifier.model_folder import ModelInfo
 from classifier.scorer import TraceScore
 from training.study.base_model import train_tokenizer
 
@@ -63,7 +64,8 @@ def write_sft_rows(path: Path, count: int = 20) -> Path:
 class CountingScorer:
     """Scores a trace by how often it says `Maybe`; goes away after some batches."""
 
-    def __init__(self, batches: int | None = None) -> None:
+    def __init__(self, batches: int | None = None, sha256: str = "5" * 64) -> None:
+        self.model = ModelInfo("counting", "1", sha256, "fp32")
         self.batches = batches
         self.scored: list[str] = []
 

@@ -8,7 +8,7 @@ import inspect
 import logging
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -37,7 +37,7 @@ from classifier.version import __version__
 from training.json_files import read_json, write_json, write_rows
 from training.sft_config import SftConfig
 from training.sft_rows import SftRow, read_sft_rows
-from training.sft_scores import Scorer, open_scorer, scored_columns
+from training.sft_scores import Scorer, open_scorer, scored_by, scored_columns
 from training.sft_selection import Selected, select_rows
 
 logger = logging.getLogger(__name__)
@@ -62,13 +62,14 @@ def run_sft(config: SftConfig, folder: Path, scorer: Scorer | None = None) -> di
     Returns
     -------
     dict
-        What `run.json` holds: the settings, the manifest, steps, tokens, seconds and the loss curve.
+        What `run.json` holds: the settings, the manifest, the hashes of the rows and of the model that scored
+        them, steps, tokens, seconds and the loss curve.
 
     Raises
     ------
     OptionError
-        If the folder holds another run, the model has no chat template, no row is left, or a setting of the
-        trainer is not known. All are found before training begins.
+        If the folder holds another run or another model's scores, the model has no chat template, no row is
+        left, or a setting of the trainer is not known. All are found before training begins.
     InputFileError
         If a row cannot be used.
     EndpointError
@@ -115,6 +116,7 @@ def run_sft(config: SftConfig, folder: Path, scorer: Scorer | None = None) -> di
         "resumed_from": None if checkpoint is None else Path(checkpoint).name,
         "manifest": selected.manifest,
         "data_sha256": data_sha256(selected.rows),
+        "scorer_sha256": None if scores is None else scored_by(folder / "scores.jsonl"),
         "steps": trainer.state.global_step,
         "rows_trained": len(trained),
         "tokens_an_epoch": len(labels),
@@ -269,6 +271,35 @@ class LossLog(TrainerCallback):
             logger.info("Step %d of %d: loss %.4f", state.global_step, state.max_steps, float(logs["loss"]))
 
 
+class WeighedSampler(WeightedRandomSampler):
+    """Draws rows by weight, as many as there are, in each epoch others.
+
+    What an epoch draws follows from the seed and its number alone: a run that was stopped replays no earlier
+    epoch, and must draw the same rows nevertheless.
+
+    Parameters
+    ----------
+    weights
+        One a row.
+    seed
+        Where all chance comes from.
+    """
+
+    def __init__(self, weights: Sequence[float], seed: int) -> None:
+        super().__init__(weights, len(weights), generator=torch.Generator())
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch is drawn next, from 0; the trainer's data loader does."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        """Draw the rows of the epoch."""
+        self.generator.manual_seed(self._seed + self._epoch)
+        return super().__iter__()
+
+
 class WeighedTrainer(SFTTrainer):
     """A trainer that can draw rows by weight.
 
@@ -288,8 +319,8 @@ class WeighedTrainer(SFTTrainer):
         if self._weights is None:
             sampler: Sampler[int] | None = super()._get_train_sampler(train_dataset)
             return sampler
-        generator = torch.Generator().manual_seed(self.args.data_seed or self.args.seed)
-        return WeightedRandomSampler(self._weights, len(self._weights), generator=generator)
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return WeighedSampler(self._weights, seed)
 
 
 def data_sha256(rows: list[SftRow]) -> str:

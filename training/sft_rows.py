@@ -1,5 +1,6 @@
 """Rows of known schemas as conversations to fine-tune on, and the traces in them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -101,7 +102,9 @@ def sft_row(row: dict[str, Any], place: str, completion: str) -> SftRow:
             f"{', '.join(map(str, row))}"
         )
     answer = next((str(row[name]) for name in _ANSWERS if row.get(name) is not None), "")
-    text = completion.replace("{answer}", answer).replace("{trace}", trace).rstrip()
+    parts = {"{answer}": answer, "{trace}": trace}
+    # In one pass, as an answer may hold \operatorname{trace}.
+    text = re.sub("{answer}|{trace}", lambda match: parts[match[0]], completion).rstrip()
     return SftRow(place, row, _messages(problem, "user"), _messages(text, "assistant"), trace)
 
 
