@@ -20,10 +20,12 @@ from training.finetune import finetune, label_loss, predict
 from training.folds import fold_of, load_fold, train_folds
 from training.gold import read_gold
 from training.heuristic_corpus import heuristic_traces, sample_excerpts
+from training.json_files import read_json
 from training.kept_out import is_kept_out
 from training.model import StepClassifier, load_encoder, special_layout
 from training.optimisation import find_device
 from training.recipe import TrainingData, prepare_run, train_model
+from training.run_row import HEADINGS, run_row
 from training.soft_labels import fit_on_gold
 from training.trace_files import read_raw_traces
 
@@ -125,6 +127,13 @@ def test_card_says_what_was_done(trained: Path) -> None:
     assert 0.5 < card["figures"]["calibration files"]["average_precision"]["value"] <= 1
     assert card["limits"]
     assert json.loads((trained / "run" / "run.json").read_text())["config"]["epochs"] == 12
+
+
+def test_a_finished_run_is_a_row_of_a_table(trained: Path) -> None:
+    row = dict(zip(HEADINGS, run_row("toy", read_json(trained / "run" / "run.json")), strict=True))
+    assert "epochs=12" in row["settings other than the defaults"]
+    assert row["minutes"].isdigit()
+    assert row["kept out: AP / kappa / rho"].count(" / ") == 2
 
 
 def test_finished_run_is_not_trained_again(trained: Path, data: TrainingData, config: TrainingConfig) -> None:

@@ -5,6 +5,7 @@ section 3.1. The text is laid out as the classifier reads it, a marker before ea
 also learns what comes behind a marker.
 """
 
+import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def adapt_encoder(
     layout: WindowLayout,
     config: TrainingConfig,
     run_folder: Path,
-) -> None:
+) -> list[EpochRecord]:
     """Adapt an encoder to unlabelled traces, in place; where these fill no window it is left as it is.
 
     Parameters
@@ -96,6 +97,11 @@ def adapt_encoder(
         As the encoder was loaded with.
     run_folder
         Where the adapted weights are kept as `adapted.pt`; where they are there already they are loaded.
+
+    Returns
+    -------
+    list of EpochRecord
+        One an epoch; none if the encoder was left as it is.
     """
     path = run_folder / "adapted.pt"
     # Folds that are trained side by side share one adapted encoder.
@@ -117,12 +123,18 @@ def adapt_encoder(
             tokens = sum(len(stream.tokens) for stream in streams)
             if tokens < _text_length(layout):
                 logger.info("the unlabelled traces fill no window of tokens: the encoder is not adapted")
-                return
-            fill_gaps(encoder, streams, tokenizer, layout, config, run_folder / "adapting")
+                return []
+            epochs = fill_gaps(encoder, streams, tokenizer, layout, config, run_folder / "adapting")
+            stored = {
+                "encoder": encoder.state_dict(),
+                "epochs": [dataclasses.asdict(epoch) for epoch in epochs],
+            }
             temporary = path.with_suffix(".tmp")
-            torch.save(encoder.state_dict(), temporary)
+            torch.save(stored, temporary)
             temporary.replace(path)
-    encoder.load_state_dict(torch.load(path, map_location=model_device(encoder), weights_only=True))
+    stored = torch.load(path, map_location=model_device(encoder), weights_only=True)
+    encoder.load_state_dict(stored["encoder"])
+    return [EpochRecord(**epoch) for epoch in stored["epochs"]]
 
 
 def fill_gaps(

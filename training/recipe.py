@@ -31,6 +31,7 @@ from training.gold import GoldDocument, read_gold
 from training.kept_out import is_kept_out
 from training.label_archive import read_labelled
 from training.label_checks import check_documents
+from training.loop import EpochRecord
 from training.model import StepClassifier, load_encoder, special_layout
 from training.optimisation import find_device
 from training.run_identity import (
@@ -92,6 +93,8 @@ class PreparedRun:
         The raw traces that are in neither of the last two.
     model, tokenizer, layout
         Where training begins.
+    adapted
+        The epochs of adapting the encoder, if it was.
     """
 
     identity: dict[str, Any]
@@ -103,6 +106,7 @@ class PreparedRun:
     model: StepClassifier
     tokenizer: Tokenizer
     layout: WindowLayout
+    adapted: list[EpochRecord]
 
 
 def train_model(
@@ -217,6 +221,7 @@ def finish_model(
         "trained_on": _count(trained),
         "calibrated_on": _count(calibration_documents),
         "calibration": dataclasses.asdict(calibration),
+        "adapted": [dataclasses.asdict(epoch) for epoch in run.adapted],
         "epochs": [[dataclasses.asdict(epoch) for epoch in fold] for fold in folds.epochs],
         "figures": figures,
     }
@@ -289,8 +294,9 @@ def prepare_run(
         write_once(run_folder / _COUNTS_FILE, json.dumps(counts))
     known = {document.trace for document in kept_out + calibration}
     unlabelled = [trace for trace in unlabelled if trace.trace not in known]
+    adapted = []
     if data.teacher is None and config.adapt_characters and unlabelled:
-        adapt_encoder(model.encoder, unlabelled, tokenizer, layout, config, run_folder)
+        adapted = adapt_encoder(model.encoder, unlabelled, tokenizer, layout, config, run_folder)
     elif data.teacher is None and config.adapt_characters:
         logger.info("no unlabelled traces: the encoder is not adapted, and the model does not teach itself")
     return PreparedRun(
@@ -303,6 +309,7 @@ def prepare_run(
         model=model,
         tokenizer=tokenizer,
         layout=layout,
+        adapted=adapted,
     )
 
 
