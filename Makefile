@@ -49,11 +49,13 @@ demo: .venv/demo.stamp
 	@echo "For calls of your own: source .venv/bin/activate, then branching --help"
 
 # The shipped models, from the traces and labelled steps in $(DATA) and the labels and traces written for this
-# project; goes on where it was stopped.
+# project; goes on where it was stopped. SHORT takes settings for a machine that is slow at training; see "How long
+# make model takes" in docs/experiments.md.
+SHORT ?=
 LABELLED := --gold $(DATA)/gold/train.jsonl.gz --gold training/labels/added_train.parquet --gold training/written \
 	--calibrate-on $(DATA)/gold/dev.jsonl.gz
 model: .venv/development.stamp
-	$(BIN)/branching train $(DATA)/traces $(LABELLED) -o classifier/default --run runs/model
+	$(BIN)/branching train $(DATA)/traces $(LABELLED) $(SHORT) -o classifier/default --run runs/model
 	$(BIN)/branching train $(DATA)/traces $(LABELLED) --teacher classifier/default --config training/fast.json \
 		-o classifier/fast --run runs/fast
 

@@ -154,7 +154,8 @@ def plot_reliability(
             markersize=4,
             label=f"bins of equal {rule} (calibration error {calibration_error(table):.3f})",
         )
-    curve.set(title=title, ylabel="share of steps that branch", xlim=(0, 1), ylim=(0, 1))
+    curve.set_title(title, fontsize=9, wrap=True)
+    curve.set(ylabel="share of steps that branch", xlim=(0, 1), ylim=(0, 1))
     curve.legend(fontsize=8)
     histogram.hist(np.asarray(probabilities, np.float64), bins=CALIBRATION_BINS, range=(0, 1), color="0.6")
     histogram.set(xlabel="mean P(branch) of the bin", ylabel="steps", yscale="log")
