@@ -10,7 +10,7 @@ import torch
 
 from classifier import BranchScorer
 from classifier.errors import InputFileError, OptionError
-from tests.toy_training import toy_config, write_encoder, write_gold, write_traces
+from tests.toy_training import toy_config, write_data, write_encoder, write_gold
 from training import loop
 from training.adapt import adapt_encoder, fill_gaps
 from training.config import TrainingConfig, load_config
@@ -51,12 +51,7 @@ def config(encoder: Path) -> TrainingConfig:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    folder = tmp_path_factory.mktemp("data")
-    return TrainingData(
-        traces=(write_traces(folder / "traces"),),
-        gold=(write_gold(folder / "train.jsonl"),),
-        calibration=(write_gold(folder / "calibration.jsonl", 12, first=200),),
-    )
+    return write_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

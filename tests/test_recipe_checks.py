@@ -12,7 +12,7 @@ import torch
 from transformers import BertModel
 
 from classifier.errors import OptionError
-from tests.toy_training import toy_config, toy_document, write_encoder, write_gold, write_traces
+from tests.toy_training import toy_config, toy_document, write_data, write_encoder, write_gold
 from training.config import TrainingConfig
 from training.recipe import TrainingData, prepare_run, train_model
 from training.run_identity import short_names
@@ -33,11 +33,7 @@ def config(encoder: Path) -> TrainingConfig:
 
 @pytest.fixture
 def data(tmp_path: Path) -> TrainingData:
-    return TrainingData(
-        traces=(write_traces(tmp_path / "traces"),),
-        gold=(write_gold(tmp_path / "train.jsonl"),),
-        calibration=(write_gold(tmp_path / "calibration.jsonl", 12, first=200),),
-    )
+    return write_data(tmp_path)
 
 
 def write_changed(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:

@@ -9,6 +9,7 @@ from tokenizers.trainers import WordPieceTrainer
 from transformers import BertConfig, BertModel, BertTokenizer
 
 from training.config import TrainingConfig
+from training.recipe import TrainingData
 
 CONVERGENT = (
     "Add the two prices.",
@@ -73,6 +74,15 @@ def write_traces(folder: Path, count: int = 30) -> Path:
     text = "\n".join(map(json.dumps, rows)) + "\n"
     (folder / "toy.jsonl").write_text(text, encoding="utf-8")
     return folder
+
+
+def write_data(folder: Path) -> TrainingData:
+    """Write toy traces and documents to train from and to calibrate on."""
+    return TrainingData(
+        traces=(write_traces(folder / "traces"),),
+        gold=(write_gold(folder / "train.jsonl"),),
+        calibration=(write_gold(folder / "calibration.jsonl", 12, first=200),),
+    )
 
 
 def write_encoder(folder: Path) -> Path:

@@ -108,18 +108,7 @@ def adapt_encoder(
     with FileLock(run_folder / "adapted.lock"):
         if not path.exists():
             logger.info("adapting the encoder to unlabelled traces")
-            streams = [
-                join_steps(
-                    [
-                        encoding.ids
-                        for encoding in tokenizer.encode_batch(
-                            [trace[start:end] for start, end in spans], add_special_tokens=False
-                        )
-                    ],
-                    layout,
-                )
-                for trace, spans in sample_excerpts(unlabelled, config.adapt_characters, config.seed)
-            ]
+            streams = _streams(unlabelled, tokenizer, layout, config)
             tokens = sum(len(stream.tokens) for stream in streams)
             if tokens < _text_length(layout):
                 logger.info("the unlabelled traces fill no window of tokens: the encoder is not adapted")
@@ -135,6 +124,17 @@ def adapt_encoder(
     stored = torch.load(path, map_location=model_device(encoder), weights_only=True)
     encoder.load_state_dict(stored["encoder"])
     return [EpochRecord(**epoch) for epoch in stored["epochs"]]
+
+
+def _streams(
+    unlabelled: Sequence[TraceRow], tokenizer: Tokenizer, layout: WindowLayout, config: TrainingConfig
+) -> list[TokenStream]:
+    streams = []
+    for trace, spans in sample_excerpts(unlabelled, config.adapt_characters, config.seed):
+        steps = [trace[start:end] for start, end in spans]
+        encodings = tokenizer.encode_batch(steps, add_special_tokens=False)
+        streams.append(join_steps([encoding.ids for encoding in encodings], layout))
+    return streams
 
 
 def fill_gaps(

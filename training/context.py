@@ -9,7 +9,6 @@ must lose there when it is taken away.
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -19,8 +18,9 @@ import typer
 from classifier import BranchScorer
 from classifier.spans import with_context
 from training.evaluate import KindScorer, ModelSteps, StepScorer, evaluate_probabilities, score_documents
+from training.evaluated_options import ArchiveTraces, GoldFiles, KeptOut
 from training.gold import GoldDocument
-from training.kept_out import read_evaluated
+from training.kept_out import evaluated_documents
 
 COMPARED: Final = (
     "average_precision",
@@ -127,26 +127,14 @@ def context_figures(
 
 def _main() -> None:
     def command(
-        gold: Annotated[
-            list[Path], typer.Argument(help="Labelled documents, in any form that `train` takes.")
-        ],
-        kept_out: Annotated[
-            list[Path] | None,
-            typer.Option(
-                "--kept-out",
-                help="Labelled documents too, of which only those kept out of training; may be repeated.",
-            ),
-        ] = None,
-        traces: Annotated[
-            list[Path] | None,
-            typer.Option("--traces", help="Traces that a .parquet file speaks of; may be repeated."),
-        ] = None,
+        gold: GoldFiles,
+        kept_out: KeptOut = None,
+        traces: ArchiveTraces = None,
         model: Annotated[str | None, typer.Option("--model", help="A model folder.")] = None,
     ) -> None:
         """Print the figures with and without left context as JSON."""
         scorer = BranchScorer(model)
-        read = read_evaluated(gold, kept_out or (), traces or ())
-        documents = [document for of_file in read.values() for document in of_file]
+        documents = evaluated_documents(gold, kept_out or (), traces or ())
         typer.echo(json.dumps(context_figures(scorer, documents, scorer.threshold), indent=2))
 
     typer.run(command)

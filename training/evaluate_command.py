@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from training.evaluated_options import ArchiveTraces, KeptOut
+
 
 def evaluate(
     gold: Annotated[
@@ -19,18 +21,8 @@ def evaluate(
     model: Annotated[
         Path | None, typer.Option("--model", help="Model folder, or fast; without it the embedded model.")
     ] = None,
-    kept_out: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--kept-out",
-            help="Also a file that the model was trained on, of which only the documents that `train` kept "
-            "out of that; may be repeated.",
-        ),
-    ] = None,
-    traces: Annotated[
-        list[Path] | None,
-        typer.Option("--traces", help="Traces that a .parquet archive of labels speaks of; may be repeated."),
-    ] = None,
+    kept_out: KeptOut = None,
+    traces: ArchiveTraces = None,
     train_gold: Annotated[
         list[Path] | None,
         typer.Option(

@@ -46,3 +46,10 @@ def read_evaluated(
         path: [one for one in read if path not in kept_out or is_kept_out(one)]
         for path, read in documents.items()
     }
+
+
+def evaluated_documents(
+    gold: Sequence[Path], kept_out: Sequence[Path], traces: Sequence[Path]
+) -> list[GoldDocument]:
+    """Return the documents of all files; see `read_evaluated`."""
+    return [one for read in read_evaluated(gold, kept_out, traces).values() for one in read]

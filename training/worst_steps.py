@@ -21,8 +21,9 @@ from classifier import BranchScorer
 from classifier.kinds import KIND_CODES, KINDS
 from training.bootstrap import FloatArray
 from training.evaluate import ModelSteps, step_probabilities
+from training.evaluated_options import ArchiveTraces, GoldFiles, KeptOut
 from training.gold import GoldDocument
-from training.kept_out import read_evaluated
+from training.kept_out import evaluated_documents
 
 AROUND: Final = 2
 """How many steps before and after a wrong one are shown."""
@@ -95,21 +96,9 @@ def _lines(wrong: WrongStep) -> Iterator[str]:
 
 def _main() -> None:
     def command(
-        gold: Annotated[
-            list[Path],
-            typer.Argument(help="Labelled documents: JSONL, .jsonl.gz, .parquet, .txt or a folder of .txt."),
-        ],
-        kept_out: Annotated[
-            list[Path] | None,
-            typer.Option(
-                "--kept-out",
-                help="Labelled documents too, of which only those kept out of training; may be repeated.",
-            ),
-        ] = None,
-        traces: Annotated[
-            list[Path] | None,
-            typer.Option("--traces", help="Traces that a .parquet file speaks of; may be repeated."),
-        ] = None,
+        gold: GoldFiles,
+        kept_out: KeptOut = None,
+        traces: ArchiveTraces = None,
         logits: Annotated[
             Path | None, typer.Option("--logits", help="A run's out_of_fold.npz; others are left out.")
         ] = None,
@@ -117,8 +106,7 @@ def _main() -> None:
         count: Annotated[int, typer.Option("--count", min=1, help="How many of each kind of error.")] = 50,
     ) -> None:
         """Print the worst misses and the worst false alarms."""
-        read = read_evaluated(gold, kept_out or (), traces or ())
-        documents = [document for of_file in read.values() for document in of_file]
+        documents = evaluated_documents(gold, kept_out or (), traces or ())
         if logits is not None:
             with np.load(logits) as stored:
                 documents = [document for document in documents if document.id in stored]
