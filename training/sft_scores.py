@@ -98,8 +98,12 @@ def scored_columns(traces: Sequence[str], scorer: Scorer, store: Path) -> list[d
 
 def scored_by(store: Path) -> str | None:
     """Return the SHA-256 of the model whose scores a file holds, None where it holds none."""
-    rows = read_rows(store) if store.is_file() else []
-    return str(rows[0].get(_MODEL, "unknown")) if rows else None
+    if not store.is_file():
+        return None
+    with store.open(encoding="utf-8") as lines:
+        first = lines.readline()
+    # A line without an end was cut off when its run was stopped.
+    return str(json.loads(first).get(_MODEL, "unknown")) if first.endswith("\n") else None
 
 
 def _one_model(scorer: Any, before: str | None, store: Path) -> str:
