@@ -23,3 +23,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the traces and labelled steps (../shared/data) are not beside the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run asynchronous tests on the event loop that the service runs on."""
+    return "asyncio"

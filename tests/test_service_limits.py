@@ -20,11 +20,6 @@ BODY = json.dumps({"traces": [BRANCHING]}).encode()
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def service() -> AsyncIterator[RunningApp]:
     async with running_app(Limits(max_body_bytes=100_000, max_items=8, max_in_flight=2)) as app:
         yield app

@@ -26,11 +26,6 @@ PARQUET = {"content-type": "application/vnd.apache.parquet"}
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def service() -> AsyncIterator[RunningApp]:
     async with running_app(Limits(max_body_bytes=100_000, max_items=50)) as app:
         yield app

@@ -21,11 +21,6 @@ LIMITS = Limits(max_trace_characters=20_000, max_items=40)
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 def library() -> BranchScorer:
     return BranchScorer(encoder=DebugEncoder())
 

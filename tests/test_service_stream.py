@@ -21,11 +21,6 @@ pytestmark = pytest.mark.anyio
 NDJSON = {"content-type": "application/x-ndjson"}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def library() -> BranchScorer:
     return BranchScorer(encoder=DebugEncoder())
