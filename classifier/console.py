@@ -81,7 +81,8 @@ def print_filter_summary(summary: FilterSummary) -> None:
         lines.append(f"Dropped as another trace is better, or none is marked correct: {summary.not_best:,}")
     if summary.provenance is not None:
         lines.append(f"Scores by {_model(summary.provenance)}")
-    _print(lines + _unknown(summary.unknown_provenance) + _row_notes(summary.counts))
+    lines += _without_trace(summary.without_trace) + _unknown(summary.unknown_provenance)
+    _print(lines + _row_notes(summary.counts))
 
 
 def print_preview(preview: FilterPreview) -> None:
@@ -121,7 +122,8 @@ def print_preview(preview: FilterPreview) -> None:
     ]
     if not preview.plans:
         lines = ["No row has a branch rate, so there is no fraction of them to keep."]
-    _print(lines + _unknown(preview.unknown_provenance) + _row_notes(preview.counts))
+    lines += _without_trace(preview.without_trace) + _unknown(preview.unknown_provenance)
+    _print(lines + _row_notes(preview.counts))
 
 
 def print_report_summary(summary: ReportSummary) -> None:
@@ -162,6 +164,15 @@ def _row_notes(counts: RowCounts) -> list[str]:
         if failed > len(shown):
             lines.append(f"  … and {failed - len(shown):,} more")
     return lines
+
+
+def _without_trace(rows: int) -> list[str]:
+    if not rows:
+        return []
+    return [
+        f"No trace was found in {rows:,} rows that have a score, so that their tokens count as 0; say with "
+        "--column where it is"
+    ]
 
 
 def _unknown(names: list[str]) -> list[str]:

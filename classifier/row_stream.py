@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from sys import maxsize
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -19,7 +19,7 @@ from classifier.overlap import WriteBehind
 from classifier.traces import read_traces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from classifier.files.manifest import Described, Provenance
     from classifier.files.names import Format
@@ -80,14 +80,6 @@ class RowOptions:
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise OptionError(f"The limit is {self.limit}, but it must be 1 row or more")
-
-    def or_as_scored(self, provenance: Provenance | None) -> RowOptions:
-        """Return where the traces are: as was said, else as was said when the rows were scored."""
-        if self.schema is not None or self.column is not None:
-            return self
-        used = (provenance or {}).get("options")
-        used = used if isinstance(used, dict) else {}
-        return replace(self, schema=used.get("schema"), column=used.get("column"))
 
     def several(self, row: Row) -> str | None:
         """Return the column, or path, that holds several traces of a row, None where it has one or none."""
@@ -159,7 +151,11 @@ class RowCounts:
 
 
 def read_rows(
-    sources: Sequence[InputFile | Slice], options: RowOptions, *, scored: bool | None = None
+    sources: Sequence[InputFile | Slice],
+    options: RowOptions,
+    *,
+    scored: bool | None = None,
+    options_of: Mapping[str, RowOptions] | None = None,
 ) -> Iterator[tuple[RowBatch, list[int]]]:
     """Read the rows of inputs, one after the other.
 
@@ -171,6 +167,8 @@ def read_rows(
         How to read them.
     scored
         Whether the rows must have scores already, or must not; None takes either.
+    options_of
+        Where the traces of each input are, by its name, if inputs differ in that.
 
     Yields
     ------
@@ -193,7 +191,8 @@ def read_rows(
                 _check_scored(batch, scored)
             origins = list(range(len(batch.rows)))
             if options.explode:
-                exploded, origins = explode(batch, options.several)
+                own_options = options if options_of is None else options_of[source.name]
+                exploded, origins = explode(batch, own_options.several)
             else:
                 exploded = batch
             yield exploded, [done + origin for origin in origins]

@@ -275,6 +275,24 @@ def test_a_bad_trace_among_those_of_any_column(branching: CommandLine, tmp_path:
     assert len(read_lines(tmp_path / "0.jsonl")) == 8
 
 
+def test_files_scored_with_different_columns(branching: CommandLine, tmp_path: Path) -> None:
+    for column in ("deep", "wide"):
+        source = write_lines(tmp_path / f"{column}.in.jsonl", [{column: "A" * 40}, {column: ["B", "C" * 79]}])
+        branching("score", source, "-o", tmp_path / f"{column}.jsonl", "--column", column)
+    inputs = [tmp_path / "deep.jsonl", tmp_path / "wide.jsonl"]
+    output = tmp_path / "out.jsonl"
+    result = branching("filter", *inputs, "-o", output, "--keep", "1", "--explode", "--json")
+    summary = json.loads(result.stdout)
+    assert [len(row.get("deep") or row["wide"]) for row in read_lines(output)] == [40, 1, 1] * 2
+    assert summary["tokens_kept"] == 2 * (40 + 1 + 79) / 4
+    assert summary["without_trace"] == 0
+    assert summary["provenance"]["options"]["column"] is None
+    again = branching("filter", output, "-o", tmp_path / "again.jsonl", "--keep", "1")
+    assert "No trace was found in 6 rows that have a score" in again.stderr
+    preview = branching("filter", output, "--dry-run", "--column", "wide", "--json")
+    assert json.loads(preview.stdout)["without_trace"] == 3
+
+
 def test_parts_of_one_trace_are_no_alternatives(branching: CommandLine, tmp_path: Path) -> None:
     steps = ["<think>A.</think>", "<think>B.</think>"]
     source = write_lines(tmp_path / "in.jsonl", [{"completions": steps}])

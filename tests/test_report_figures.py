@@ -24,7 +24,8 @@ from classifier.report.figures import (
     rank_correlation,
     rate_histogram,
 )
-from classifier.report.samples import sample_of
+from classifier.report.samples import read_samples, sample_of
+from classifier.report.words import facts
 from classifier.row_stream import RowOptions
 from tests.scored_files import (
     failed_row,
@@ -205,6 +206,19 @@ def test_traces_are_where_they_were_scored(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "scored.parquet", [row], provenance)
     assert read(path).lengths.tolist() == [12]
     assert read(path, rows=RowOptions(column="trace")).lengths.tolist() == [20]
+    other = write_parquet(tmp_path / "other.parquet", [plain_row(0.1), failed_row("empty: no text")], None)
+    sources = find_inputs([str(path), str(other)])
+    found = aggregate(sources, ReportOptions(), Progress())
+    # The second file does not say which column was scored, so it is read as the first.
+    assert found.lengths.tolist() == [12, 0, 0]
+    assert found.without_trace == 1
+    assert ("whose trace was not found", "1 (give --column)") in facts(found)
+    write_parquet(other, [plain_row(0.1)], {**provenance, "options": {"schema": "trace", "column": None}})
+    found = aggregate(sources, ReportOptions(), Progress())
+    assert found.lengths.tolist() == [12, 20]
+    samples = read_samples(sources, [0, 1], found)
+    assert [samples[number].characters for number in (0, 1)] == [12, 20]
+    assert found.without_trace == 0
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,16 @@ import tempfile
 from array import array
 from collections.abc import Hashable
 from contextlib import closing
-from dataclasses import replace
 from math import isnan, nan
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from classifier.errors import InputFileError, OptionError, OutputFileError, RowError
 from classifier.files import Row, RowBatch, find_inputs
-from classifier.files.manifest import Provenance, common_provenance
+from classifier.files.manifest import Provenance
 from classifier.filtering.existing_scores import Added, existing_scores, has_scores
 from classifier.overlap import read_ahead
-from classifier.row_stream import LoadedScorer, RowCounts, read_rows, score_rows
+from classifier.row_stream import LoadedScorer, RowCounts, RowOptions, read_rows, score_rows
+from classifier.scored_sources import ScoredSources
 from classifier.selection import BranchFilter, KeepPlan, SelectionTally, plan_keep_fractions
 from classifier.traces import read_traces
 
@@ -57,6 +57,8 @@ class RatedRows:
         Inputs that have scores, but nothing says of which model.
     lengths
         Characters of each row's trace.
+    without_trace
+        How many rows have a rate, but no trace where it was looked for; their lengths are 0.
     chosen
         For each row whether it is the best of its group, if that was asked for; 1 for every row otherwise.
     """
@@ -71,6 +73,8 @@ class RatedRows:
         self.chosen = array("b")
         self.options = options
         self._progress = progress
+        self.without_trace = 0
+        self._options_of = {source.name: options.row_options for source in self.sources}
         self._rates = array("d")
         self._groups: list[Hashable] = []
         self._scored: bool | None = None
@@ -108,8 +112,9 @@ class RatedRows:
         scorer = None
         self._scored = not self.options.overwrite_columns and self._have_scores()
         if self._scored:
-            self.provenance, self.unknown_provenance = common_provenance(self.sources)
-            self.options = replace(self.options, rows=self.options.rows.or_as_scored(self.provenance))
+            scored = ScoredSources.of(self.sources, self.options.row_options)
+            self.provenance, self.unknown_provenance = scored.provenance, scored.unknown
+            self._options_of = scored.options
         else:
             scorer = load_scorer()
             self.provenance = scorer.provenance
@@ -203,7 +208,7 @@ class RatedRows:
 
     def _read(self) -> Iterator[tuple[RowBatch, list[int]]]:
         scored = None if self.options.overwrite_columns else self._scored
-        return read_rows(self.sources, self.options.row_options, scored=scored)
+        return read_rows(self.sources, self.options.row_options, scored=scored, options_of=self._options_of)
 
     def _have_scores(self) -> bool:
         found = {source.name: has_scores(source) for source in self.sources}
@@ -222,7 +227,9 @@ class RatedRows:
         for index, row in enumerate(batch.rows):
             rates = row.get("branch_rates") if isinstance(row, dict) and self._scored else None
             several = (
-                len(rates) > 1 if isinstance(rates, list) else self.options.rows.several(row) is not None
+                len(rates) > 1
+                if isinstance(rates, list)
+                else self._options_of[batch.source.name].several(row) is not None
             )
             if several:
                 raise OptionError(
@@ -258,7 +265,9 @@ class RatedRows:
             )
         number = len(self._rates)
         self._rates.append(nan if rate is None else rate)
-        self.lengths.append(_length(row, options))
+        length = _length(row, self._options_of[batch.source.name])
+        self.lengths.append(length or 0)
+        self.without_trace += length is None and rate is not None
         chosen = rate is None or options.best_of is None
         self.chosen.append(_CHOSEN if chosen else _NOT_CHOSEN)
         if options.by is not None:
@@ -320,11 +329,11 @@ def _changed(done: int) -> InputFileError:
     )
 
 
-def _length(row: Row, options: FilterOptions) -> int:
+def _length(row: Row, options: RowOptions) -> int | None:
     try:
-        traces = read_traces(row, schema=options.rows.schema, column=options.rows.column).traces
+        traces = read_traces(row, schema=options.schema, column=options.column).traces
     except RowError:
-        return 0
+        return None
     return sum(len(trace.text) for trace in traces)
 
 

@@ -32,6 +32,8 @@ class FilterSummary:
         The rule, with the rates that it was turned into.
     not_best
         How many of the dropped rows went because another trace of theirs was better.
+    without_trace
+        How many rows have a rate, but no trace where it was looked for; their lengths are 0.
     unknown_provenance
         Inputs that have scores, but nothing says of which model.
     provenance
@@ -47,6 +49,7 @@ class FilterSummary:
     selection: SelectionReport
     rule: dict[str, Any]
     not_best: int
+    without_trace: int
     unknown_provenance: list[str]
     provenance: Provenance | None
     seconds: float
@@ -68,6 +71,7 @@ class FilterSummary:
             "tokens_kept": tokens(kept),
             "tokens_dropped": tokens(dropped),
             "selection": selection,
+            "without_trace": self.without_trace,
             "unknown_provenance": self.unknown_provenance,
             "provenance": self.provenance,
             "seconds": self.seconds,
@@ -88,6 +92,8 @@ class FilterPreview:
         Of all traces together.
     plans
         One for each fraction; lengths are characters of the traces.
+    without_trace
+        How many rows have a rate, but no trace where it was looked for; their lengths are 0.
     unknown_provenance
         Inputs that have scores, but nothing says of which model.
     provenance
@@ -100,6 +106,7 @@ class FilterPreview:
     counts: RowCounts
     characters: float
     plans: list[KeepPlan]
+    without_trace: int
     unknown_provenance: list[str]
     provenance: Provenance | None
     seconds: float
@@ -119,6 +126,7 @@ class FilterPreview:
                 }
                 for plan in self.plans
             ],
+            "without_trace": self.without_trace,
             "unknown_provenance": self.unknown_provenance,
             "provenance": self.provenance,
             "seconds": self.seconds,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from classifier.errors import OptionError
-from classifier.files.manifest import Provenance, common_provenance
+from classifier.files.manifest import Provenance
 from classifier.kinds import KINDS
 from classifier.report.options import USUAL_GROUPS
 from classifier.report.scored_files import (
@@ -20,6 +20,7 @@ from classifier.report.scored_files import (
     read_scored,
     traces_of,
 )
+from classifier.scored_sources import ScoredSources
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -145,8 +146,10 @@ class Aggregate:
         How many rows have no score, by the kind of error.
     first_errors
         The first of them.
-    row_options
-        Where the traces are.
+    without_trace
+        How many rows have a rate, but no trace where it was looked for; their lengths are 0.
+    options_of
+        Where the traces of each file are, by its name.
     """
 
     names: list[str]
@@ -162,7 +165,8 @@ class Aggregate:
     kinds: IntArray | None
     errors: Counter[str]
     first_errors: list[dict[str, str]]
-    row_options: RowOptions
+    without_trace: int
+    options_of: dict[str, RowOptions]
 
     @property
     def rows(self) -> int:
@@ -193,8 +197,8 @@ def aggregate(sources: Sequence[InputFile], options: ReportOptions, progress: Pr
         If a file cannot be read, has no scores, lacks a column that was asked for, or was scored by another
         model than the one before.
     """
-    provenance, unknown = common_provenance(sources)
-    row_options = options.rows.or_as_scored(provenance)
+    scored_sources = ScoredSources.of(sources, options.rows)
+    without_trace = 0
     parts: list[tuple[FloatArray, FloatArray, IntArray, IntArray]] = []
     kinds: list[IntArray] = []
     sums = StepSums()
@@ -207,7 +211,12 @@ def aggregate(sources: Sequence[InputFile], options: ReportOptions, progress: Pr
         batch = scored.batch
         for labels in [*groups, *([pairs] if pairs else [])]:
             labels.add(batch)
-        lengths = [sum(len(trace.text) for trace in traces_of(row, row_options)) for row in batch.rows]
+        row_options = scored_sources.options[batch.source.name]
+        traces = [traces_of(row, row_options) for row in batch.rows]
+        lengths = [sum(len(trace.text) for trace in of_row) for of_row in traces]
+        without_trace += sum(
+            not of_row for of_row, rate in zip(traces, scored.rates, strict=True) if rate == rate
+        )
         parts.append(
             (scored.rates, np.array(lengths, dtype=np.float64), scored.branch_counts, scored.step_counts)
         )
@@ -221,8 +230,8 @@ def aggregate(sources: Sequence[InputFile], options: ReportOptions, progress: Pr
     rates, characters, branch_counts, step_counts = columns or [np.empty(0)] * 4
     return Aggregate(
         names=[source.name for source in sources],
-        provenance=provenance,
-        unknown_provenance=unknown,
+        provenance=scored_sources.provenance,
+        unknown_provenance=scored_sources.unknown,
         rates=rates,
         lengths=characters,
         branch_counts=branch_counts,
@@ -233,7 +242,8 @@ def aggregate(sources: Sequence[InputFile], options: ReportOptions, progress: Pr
         kinds=np.concatenate(kinds) if sums.rows else None,
         errors=errors,
         first_errors=first_errors,
-        row_options=row_options,
+        without_trace=without_trace,
+        options_of=scored_sources.options,
     )
 
 

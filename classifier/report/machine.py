@@ -40,6 +40,7 @@ def aggregate_dict(aggregate: Aggregate) -> dict[str, Any]:
         "unknown_provenance": aggregate.unknown_provenance,
         "rows": aggregate.rows,
         "scored": len(rates),
+        "without_trace": aggregate.without_trace,
         "errors_by_type": dict(aggregate.errors.most_common()),
         "first_errors": aggregate.first_errors,
         "mean_branch_rate": float(rates.mean()) if len(rates) else None,

@@ -130,8 +130,8 @@ def read_samples(
         The rows by their numbers.
     """
     return {
-        number: sample_of(place, row, aggregate.row_options)
-        for number, place, row in _rows_at(sources, set(numbers))
+        number: sample_of(place, row, aggregate.options_of[source.name])
+        for number, source, place, row in _rows_at(sources, set(numbers))
     }
 
 
@@ -225,7 +225,9 @@ def _lowest(values: Any, count: int) -> list[int]:
     return [int(row) for row in np.argsort(values, kind="stable")[: min(count, scored)]]
 
 
-def _rows_at(sources: Sequence[InputFile], numbers: set[int]) -> Iterator[tuple[int, str, dict[str, Any]]]:
+def _rows_at(
+    sources: Sequence[InputFile], numbers: set[int]
+) -> Iterator[tuple[int, InputFile, str, dict[str, Any]]]:
     left = len(numbers)
     first = 0
     for source in sources:
@@ -233,7 +235,7 @@ def _rows_at(sources: Sequence[InputFile], numbers: set[int]) -> Iterator[tuple[
             wanted = [index for index in range(read) if first + index in numbers]
             for index, row in zip(wanted, rows(wanted), strict=True):
                 left -= 1
-                yield first + index, place(index), row if isinstance(row, dict) else {}
+                yield first + index, source, place(index), row if isinstance(row, dict) else {}
             first += read
             if not left:
                 return

@@ -48,6 +48,8 @@ def facts(aggregate: Aggregate) -> Facts:
     listed = [("rows", f"{aggregate.rows:,}")]
     if len(rates) < aggregate.rows:
         listed.append(("without a score", f"{aggregate.rows - len(rates):,}"))
+    if aggregate.without_trace:
+        listed.append(("whose trace was not found", f"{aggregate.without_trace:,} (give --column)"))
     if len(rates):
         steps, branching = int(aggregate.step_counts.sum()), int(aggregate.branch_counts.sum())
         listed += [
