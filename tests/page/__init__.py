@@ -1,0 +1,1 @@
+"""The page of the service, as people use it: in Chromium, against a service that runs."""
