@@ -16,7 +16,7 @@ from classifier.windows import WindowLayout
 from tests.toy_training import toy_config, write_encoder, write_gold
 from training.config import TrainingConfig
 from training.corpus import Batch, gold_traces, training_batches
-from training.distill import TeacherLoss
+from training.distill import TeacherLoss, train_student
 from training.export import export_model
 from training.exported_weights import load_exported
 from training.finetune import predict
@@ -119,6 +119,27 @@ def test_a_student_like_its_teacher_is_at_no_distance_but_the_teachers_own_doubt
         bert_layers(toy.model.encoder)[1].output.dense.weight.mul_(-1)
     assert loss(toy.model, batch) > near
     assert not any(weight.requires_grad for weight in twin.parameters())
+
+
+def test_a_run_that_goes_on_does_not_measure_again(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = dataclasses.replace(toy.config, heads=1, feed_forward_units=24, epochs=1)
+    begun = copy.deepcopy(toy.model)
+    arguments = (toy.documents, [], toy.tokenizer, toy.layout, small, tmp_path / "run")
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("training.distill.finetune", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_student(begun, *arguments)
+    expected = copy.deepcopy(toy.model)
+    train_student(expected, toy.documents, [], toy.tokenizer, toy.layout, small, tmp_path / "whole")
+    monkeypatch.setattr("training.distill.measure_importance", stop)
+    train_student(toy.model, *arguments)
+    np.testing.assert_array_equal(toy.logits(toy.model), toy.logits(expected))
 
 
 def test_settings_that_cannot_be_met_are_refused(toy: Toy, tmp_path: Path) -> None:

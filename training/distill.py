@@ -27,7 +27,7 @@ from training.gold import GoldDocument
 from training.heuristic_corpus import unlabelled_traces
 from training.loop import EpochRecord
 from training.model import StepClassifier, keep_layers, mask_token
-from training.prune import measure_importance, prune
+from training.prune import load_importance, measure_importance, prune, save_importance
 from training.trace_files import TraceRow
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 _FEATURE_WEIGHT: Final = 5.0
 """Of the squared difference of the features, beside the cross-entropy."""
 
+_IMPORTANCE: Final = "importance.pt"
 _IMPORTANCE_BATCHES: Final = 300
 _IMPORTANCE_TOKENS: Final = 512
 """Importance is a sum of absolute values over batches: many small ones say more than a few large ones."""
@@ -101,12 +102,15 @@ def train_student(
     teacher = copy.deepcopy(model)
     annotated = gold_traces(documents, tokenizer, layout)
     if config.heads or config.feed_forward_units:
-        small = dataclasses.replace(config, batch_tokens=_IMPORTANCE_TOKENS)
-        batches = training_batches(
-            annotated, layout, small, mask_token(tokenizer, layout), np.random.default_rng(config.seed)
-        )
-        logger.info("measuring which heads and feed-forward units matter")
-        importance = measure_importance(model, batches[:_IMPORTANCE_BATCHES])
+        path = run_folder / _IMPORTANCE
+        if not path.exists():
+            small = dataclasses.replace(config, batch_tokens=_IMPORTANCE_TOKENS)
+            batches = training_batches(
+                annotated, layout, small, mask_token(tokenizer, layout), np.random.default_rng(config.seed)
+            )
+            logger.info("measuring which heads and feed-forward units matter")
+            save_importance(measure_importance(model, batches[:_IMPORTANCE_BATCHES]), path)
+        importance = load_importance(path)
         prune(model.encoder, importance, heads=config.heads, units=config.feed_forward_units)
     if config.layers:
         keep_layers(model.encoder, config.layers)

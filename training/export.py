@@ -92,6 +92,8 @@ def export_model(
     """
     folder.mkdir(parents=True, exist_ok=True)
     round_weights(model)
+    # The plain products of eager attention are what runtimes know how to fuse.
+    model.encoder.set_attn_implementation("eager")  # type: ignore[operator]
     calibrated = _CalibratedClassifier(model, temperature).eval()
     path = folder / "model.onnx"
     _write_graph(calibrated, layout, path)

@@ -6,8 +6,9 @@ Heads Really Better than One?", section 4.1; Molchanov et al. 2019, "Importance 
 Pruning", section 3.1).
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,6 +34,19 @@ class LayerImportance:
 
     heads: Tensor
     units: Tensor
+
+
+def save_importance(importance: Sequence[LayerImportance], path: Path) -> None:
+    """Save how much the parts of each layer matter, for a run that is stopped later."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    torch.save([asdict(layer) for layer in importance], temporary)
+    temporary.replace(path)
+
+
+def load_importance(path: Path) -> list[LayerImportance]:
+    """Load what `save_importance` saved."""
+    return [LayerImportance(**layer) for layer in torch.load(path, weights_only=True)]
 
 
 def measure_importance(model: StepClassifier, batches: Iterable[Batch]) -> list[LayerImportance]:
