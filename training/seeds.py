@@ -2,8 +2,8 @@
 
     python -m training.seeds dev.jsonl.gz --recipe fast=fast-1,fast-2,fast-3 --recipe short=short-1,short-2
 
-An interval over documents alone is that of one model. Here it spans the training seed too, so that recipes can
-be told apart.
+An interval over documents alone is that of one model. Here it spans the training seed too, so that recipes
+can be told apart.
 """
 
 import json
