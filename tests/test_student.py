@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +127,14 @@ def test_a_run_that_goes_on_does_not_measure_again(
 ) -> None:
     small = dataclasses.replace(toy.config, heads=1, feed_forward_units=24, epochs=1)
     begun = copy.deepcopy(toy.model)
-    arguments = (toy.documents, [], toy.tokenizer, toy.layout, small, tmp_path / "run")
+    train = partial(
+        train_student,
+        documents=toy.documents,
+        unlabelled=[],
+        tokenizer=toy.tokenizer,
+        layout=toy.layout,
+        config=small,
+    )
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -134,11 +142,11 @@ def test_a_run_that_goes_on_does_not_measure_again(
     with monkeypatch.context() as patched:
         patched.setattr("training.distill.finetune", stop)
         with pytest.raises(KeyboardInterrupt):
-            train_student(begun, *arguments)
+            train(begun, run_folder=tmp_path / "run")
     expected = copy.deepcopy(toy.model)
-    train_student(expected, toy.documents, [], toy.tokenizer, toy.layout, small, tmp_path / "whole")
+    train(expected, run_folder=tmp_path / "whole")
     monkeypatch.setattr("training.distill.measure_importance", stop)
-    train_student(toy.model, *arguments)
+    train(toy.model, run_folder=tmp_path / "run")
     np.testing.assert_array_equal(toy.logits(toy.model), toy.logits(expected))
 
 
