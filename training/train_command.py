@@ -76,7 +76,6 @@ def train(
 
     from classifier.errors import OptionError
     from training.config import load_config
-    from training.freed_memory import keep_freed_memory
     from training.recipe import TrainingData, train_model
 
     overrides = list(settings or [])
@@ -87,7 +86,6 @@ def train(
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=stderr)])
     for name in ("httpx", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    keep_freed_memory()
     if threads:
         torch.set_num_threads(threads)
     data = TrainingData(tuple(traces or ()), tuple(gold), tuple(calibration or ()), teacher)
