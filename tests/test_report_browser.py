@@ -1,6 +1,8 @@
 """Reports as people look at them: in Chromium, from a file."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -208,9 +210,12 @@ def write_million(path: Path, count: int = 1_000_000) -> Path:
 
 def test_a_million_rows_make_a_small_page(browser: Browser, tmp_path: Path) -> None:
     path = write_million(tmp_path / "million.parquet")
-    url = report(path, by=("source",))
-    assert path.with_suffix(".html").stat().st_size < MOST_BYTES
-    with opened_page(browser, url, viewport=WIDE) as page:
+    made = path.with_suffix(".html")
+    # In a process of its own: measuring the coverage takes three times as long as reporting on a million rows.
+    command = [sys.executable, "-m", "classifier", "report", str(path), "-o", str(made), "--by", "source"]
+    subprocess.run(command, check=True, timeout=300)
+    assert made.stat().st_size < MOST_BYTES
+    with opened_page(browser, made.as_uri(), viewport=WIDE) as page:
         assert "1,000,000" in page.inner_text("#summary + dl")
         page.fill("#keep", "80")
         assert page.inner_text("#dropped") == "200,000"
