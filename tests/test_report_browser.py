@@ -211,7 +211,7 @@ def write_million(path: Path, count: int = 1_000_000) -> Path:
 def test_a_million_rows_make_a_small_page(browser: Browser, tmp_path: Path) -> None:
     path = write_million(tmp_path / "million.parquet")
     made = path.with_suffix(".html")
-    # In a process of its own: measuring the coverage takes three times as long as reporting on a million rows.
+    # In a process of its own: measuring coverage takes three times as long as reporting on a million rows.
     command = [sys.executable, "-m", "classifier", "report", str(path), "-o", str(made), "--by", "source"]
     subprocess.run(command, check=True, timeout=300)
     assert made.stat().st_size < MOST_BYTES
