@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from classifier.files.tables import TablePlan
     from classifier.files.writers import RowWriter
     from classifier.progress import Progress
+    from classifier.traces import Trace
 
 _SHOWN_ERRORS: Final = 20
 _ALTERNATIVES_COLUMN: Final = "generations"
@@ -80,6 +81,13 @@ class RowOptions:
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise OptionError(f"The limit is {self.limit}, but it must be 1 row or more")
+
+    def traces(self, row: object) -> tuple[Trace, ...]:
+        """Return the traces of a row; none where it holds none."""
+        try:
+            return read_traces(row, schema=self.schema, column=self.column).traces
+        except RowError:
+            return ()
 
     def several(self, row: Row) -> str | None:
         """Return the column, or path, that holds several traces of a row, None where it has one or none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from classifier.files.manifest import common_provenance, read_provenance
+from classifier.files.manifest import common_provenance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,14 +50,12 @@ class ScoredSources:
         InputFileError
             If two inputs were scored by different models or precisions.
         """
-        provenance, unknown = common_provenance(sources)
+        provenance, stated = common_provenance(sources)
+        unknown = [name for name, found in stated.items() if found is None]
         if options.schema is not None or options.column is not None:
-            return cls(provenance, unknown, {source.name: options for source in sources})
-        places = {
-            source.name: _trace_place(read_provenance(source) or provenance or {}) for source in sources
-        }
-        first, *others = places.values() or [(None, None)]
-        if provenance is not None and any(place != first for place in others):
+            return cls(provenance, unknown, dict.fromkeys(stated, options))
+        places = {name: _trace_place(found or provenance or {}) for name, found in stated.items()}
+        if provenance is not None and any(place != _trace_place(provenance) for place in places.values()):
             provenance = {**provenance, "options": {**_options(provenance), "schema": None, "column": None}}
         return cls(
             provenance,

@@ -23,7 +23,7 @@ from torch.nn import functional
 from classifier.windows import IntArray, TokenStream, WindowLayout, join_steps
 from training.config import TrainingConfig
 from training.heuristic_corpus import sample_excerpts
-from training.loop import EpochRecord, EpochSettings, train_epochs
+from training.loop import EpochRecord, EpochSettings, save_state, train_epochs
 from training.model import mask_token
 from training.optimisation import half_precision, model_device
 from training.trace_files import TraceRow
@@ -118,9 +118,7 @@ def adapt_encoder(
                 "encoder": encoder.state_dict(),
                 "epochs": [dataclasses.asdict(epoch) for epoch in epochs],
             }
-            temporary = path.with_suffix(".tmp")
-            torch.save(stored, temporary)
-            temporary.replace(path)
+            save_state(stored, path)
     stored = torch.load(path, map_location=model_device(encoder), weights_only=True)
     encoder.load_state_dict(stored["encoder"])
     return [EpochRecord(**epoch) for epoch in stored["epochs"]]

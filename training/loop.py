@@ -172,6 +172,13 @@ def _mean(losses: Sequence[Tensor]) -> float:
     return float(torch.stack(list(losses)).double().mean())
 
 
+def save_state(state: object, path: Path) -> None:
+    """Save what torch can, so that a run that is stopped meanwhile leaves no half of it."""
+    temporary = path.with_suffix(".tmp")
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
 def _save(path: Path, parts: dict[str, Any], state: _State, device: torch.device) -> None:
     stored = {name: part.state_dict() for name, part in parts.items()}
     stored["records"] = [dataclasses.asdict(record) for record in state.records]
@@ -180,9 +187,7 @@ def _save(path: Path, parts: dict[str, Any], state: _State, device: torch.device
     stored["random"] = torch.get_rng_state()
     if device.type == "cuda":
         stored["device_random"] = torch.cuda.get_rng_state(device)
-    temporary = path.with_suffix(".tmp")
-    torch.save(stored, temporary)
-    temporary.replace(path)
+    save_state(stored, path)
 
 
 def _load(path: Path, parts: dict[str, Any], device: torch.device) -> _State:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from classifier.errors import OptionError
 from training.corpus import Batch
 from training.finetune import label_loss
+from training.loop import save_state
 from training.model import StepClassifier
 
 
@@ -39,9 +40,7 @@ class LayerImportance:
 def save_importance(importance: Sequence[LayerImportance], path: Path) -> None:
     """Save how much the parts of each layer matter, for a run that is stopped later."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    torch.save([asdict(layer) for layer in importance], temporary)
-    temporary.replace(path)
+    save_state([asdict(layer) for layer in importance], path)
 
 
 def load_importance(path: Path) -> list[LayerImportance]:

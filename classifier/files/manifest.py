@@ -128,13 +128,16 @@ def read_provenance(source: InputFile) -> Provenance | None:
     return found if isinstance(found, dict) and isinstance(found.get("model"), dict) else None
 
 
-def common_provenance(sources: Sequence[InputFile]) -> tuple[Provenance | None, list[str]]:
+def common_provenance(
+    sources: Sequence[InputFile],
+) -> tuple[Provenance | None, dict[str, Provenance | None]]:
     """Read what scored some files, which must be the same for all.
 
     Returns
     -------
     tuple
-        The provenance, None where no file states one, and the names of the files that state none.
+        The provenance of the first file that states one, None where none does, and that of each file by its
+        name.
 
     Raises
     ------
@@ -142,12 +145,12 @@ def common_provenance(sources: Sequence[InputFile]) -> tuple[Provenance | None, 
         If two files were scored by different models or precisions.
     """
     first: tuple[InputFile, Provenance] | None = None
-    unknown: list[str] = []
+    stated: dict[str, Provenance | None] = {}
     for source in sources:
-        found = read_provenance(source)
+        found = stated[source.name] = read_provenance(source)
         if found is None:
-            unknown.append(source.name)
-        elif first is None:
+            continue
+        if first is None:
             first = (source, found)
         elif _identity(found) != _identity(first[1]):
             raise InputFileError(
@@ -155,7 +158,7 @@ def common_provenance(sources: Sequence[InputFile]) -> tuple[Provenance | None, 
                 "their rates cannot be compared. Score them with the same model: "
                 "branching score --overwrite-columns"
             )
-    return None if first is None else first[1], unknown
+    return None if first is None else first[1], stated
 
 
 def _identity(provenance: Provenance) -> tuple[Any, Any]:

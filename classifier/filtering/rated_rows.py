@@ -11,14 +11,13 @@ from math import isnan, nan
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from classifier.errors import InputFileError, OptionError, OutputFileError, RowError
-from classifier.files import Row, RowBatch, find_inputs
+from classifier.files import RowBatch, find_inputs
 from classifier.files.manifest import Provenance
 from classifier.filtering.existing_scores import Added, existing_scores, has_scores
 from classifier.overlap import read_ahead
-from classifier.row_stream import LoadedScorer, RowCounts, RowOptions, read_rows, score_rows
+from classifier.row_stream import LoadedScorer, RowCounts, read_rows, score_rows
 from classifier.scored_sources import ScoredSources
 from classifier.selection import BranchFilter, KeepPlan, SelectionTally, plan_keep_fractions
-from classifier.traces import read_traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -265,9 +264,9 @@ class RatedRows:
             )
         number = len(self._rates)
         self._rates.append(nan if rate is None else rate)
-        length = _length(row, self._options_of[batch.source.name])
-        self.lengths.append(length or 0)
-        self.without_trace += length is None and rate is not None
+        traces = self._options_of[batch.source.name].traces(row)
+        self.lengths.append(sum(len(trace.text) for trace in traces))
+        self.without_trace += not traces and rate is not None
         chosen = rate is None or options.best_of is None
         self.chosen.append(_CHOSEN if chosen else _NOT_CHOSEN)
         if options.by is not None:
@@ -327,14 +326,6 @@ def _changed(done: int) -> InputFileError:
         f"The inputs hold other rows than in the first reading (near row {done}). "
         "Start again when nothing writes to them any more"
     )
-
-
-def _length(row: Row, options: RowOptions) -> int | None:
-    try:
-        traces = read_traces(row, schema=options.schema, column=options.column).traces
-    except RowError:
-        return None
-    return sum(len(trace.text) for trace in traces)
 
 
 def _column(batch: RowBatch, index: int, name: str, option: str) -> Any:

@@ -18,7 +18,6 @@ from classifier.report.scored_files import (
     StepColumns,
     begins_trace,
     read_scored,
-    traces_of,
 )
 from classifier.scored_sources import ScoredSources
 
@@ -212,18 +211,17 @@ def aggregate(sources: Sequence[InputFile], options: ReportOptions, progress: Pr
         for labels in [*groups, *([pairs] if pairs else [])]:
             labels.add(batch)
         row_options = scored_sources.options[batch.source.name]
-        traces = [traces_of(row, row_options) for row in batch.rows]
+        traces = [row_options.traces(row) for row in batch.rows]
         lengths = [sum(len(trace.text) for trace in of_row) for of_row in traces]
-        without_trace += sum(
-            not of_row for of_row, rate in zip(traces, scored.rates, strict=True) if rate == rate
-        )
+        has_rate = ~np.isnan(scored.rates)
+        without_trace += sum(not of_row for of_row, has in zip(traces, has_rate, strict=True) if has)
         parts.append(
             (scored.rates, np.array(lengths, dtype=np.float64), scored.branch_counts, scored.step_counts)
         )
         no_kinds = np.zeros((len(batch.rows), len(KINDS)), dtype=np.int64)
         kinds.append(no_kinds if scored.steps is None else sums.add(scored.steps))
         _note_errors(scored, errors, first_errors)
-        progress.advance(batch, int((~np.isnan(scored.rates)).sum()))
+        progress.advance(batch, int(has_rate.sum()))
     for labels in [*groups, *([pairs] if pairs else [])]:
         labels.finish()
     columns: list[Any] = [np.concatenate(part) for part in zip(*parts, strict=True)]

@@ -13,7 +13,7 @@ from classifier.columns import STEPS
 from classifier.files import ADDED_COLUMNS, BatchLimits, read_batches
 from classifier.files.table_inputs import read_tables, table_rows
 from classifier.kinds import KINDS
-from classifier.report.scored_files import begins_trace, traces_of
+from classifier.report.scored_files import begins_trace
 
 if TYPE_CHECKING:
     from classifier.files import InputFile
@@ -148,7 +148,7 @@ def sample_of(place: str, row: Mapping[str, Any], options: RowOptions) -> Sample
         Where its traces are.
     """
     own = {name: value for name, value in row.items() if name not in ADDED_COLUMNS}
-    texts = [trace.text for trace in traces_of(own, options)]
+    texts = [trace.text for trace in options.traces(own)]
     steps = row.get(STEPS) or []
     parts = _by_trace(steps)
     fits = len(parts) == len(texts)

@@ -12,16 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from classifier.columns import COLUMN_TYPES, STEPS
-from classifier.errors import InputFileError, OptionError, RowError, RowFormatError
+from classifier.errors import InputFileError, OptionError, RowFormatError
 from classifier.files import ADDED_COLUMNS, SCORE_COLUMNS, BatchLimits, InputFile, RowBatch, read_batches
 from classifier.files.table_inputs import read_tables, table_rows
 from classifier.kinds import KINDS
-from classifier.traces import Trace, read_traces
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
-
-    from classifier.row_stream import RowOptions
 
     Batches = Generator[tuple[RowBatch, dict[str, pa.Array[Any]]], None, None]
 
@@ -107,14 +104,6 @@ def read_scored(sources: Sequence[InputFile]) -> Iterator[ScoredBatch]:
             for batch, columns in batches:
                 if batch.rows:
                     yield _checked(batch, columns)
-
-
-def traces_of(row: object, options: RowOptions) -> tuple[Trace, ...]:
-    """Return the traces of a row; none where it holds none."""
-    try:
-        return read_traces(row, schema=options.schema, column=options.column).traces
-    except RowError:
-        return ()
 
 
 def begins_trace(starts: IntArray) -> BoolArray:
