@@ -12,7 +12,7 @@ from classifier import BranchScorer
 from classifier.errors import InputFileError, OptionError
 from tests.toy_training import toy_config, write_data, write_encoder, write_gold
 from training import loop
-from training.adapt import adapt_encoder, fill_gaps
+from training.adapt import HIDDEN_SHARE, GapFiller, adapt_encoder, fill_gaps
 from training.config import TrainingConfig, load_config
 from training.corpus import Batch, gold_traces
 from training.export import ParityError, export_model
@@ -301,6 +301,27 @@ def test_adapted_encoder_guesses_hidden_tokens_better(
     epochs = fill_gaps(loaded, streams, tokenizer, layout, longer, tmp_path)
     assert len(epochs) == 30
     assert epochs[-1].loss < epochs[0].loss - 1.0
+
+
+def test_batches_of_one_shape_hide_as_many_tokens(
+    data: TrainingData, config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sizes that change from step to step cost gigabytes of memory in fragments on a CPU."""
+    loaded, tokenizer = load_encoder(config, None)
+    layout = special_layout(config, tokenizer)
+    seen: list[torch.Tensor] = []
+    original = GapFiller.forward
+
+    def record(self: GapFiller, tokens: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        seen.append(hidden)
+        return original(self, tokens, hidden)
+
+    monkeypatch.setattr(GapFiller, "forward", record)
+    adapt_encoder(loaded, read_raw_traces(data.traces), tokenizer, layout, config, tmp_path)
+    assert len(seen) > 1
+    assert [int(hidden.sum()) for hidden in seen] == [round(HIDDEN_SHARE * hidden.numel()) for hidden in seen]
+    assert not any(hidden[:, 0].any() for hidden in seen)
+    assert not torch.equal(seen[0], seen[-1])
 
 
 def test_adapted_encoder_is_kept_and_shared(

@@ -31,7 +31,7 @@ from training.trace_files import TraceRow
 logger = logging.getLogger(__name__)
 
 HIDDEN_SHARE: Final = 0.15
-"""Share of the tokens that must be guessed."""
+"""Share of a window's tokens, markers counted, that must be guessed."""
 
 BATCH_TOKENS: Final = 8_192
 
@@ -221,7 +221,12 @@ def _hide(
     tokens: IntArray, layout: WindowLayout, mask_id: int, vocabulary_size: int, random: np.random.Generator
 ) -> _Gaps:
     special = (tokens == layout.start_id) | (tokens == layout.marker_id) | (tokens == layout.pad_id)
-    hidden = (random.random(tokens.shape) < HIDDEN_SHARE) & ~special
+    # As many in every batch of one shape: sizes that change at each step leave a CPU's memory in fragments,
+    # gigabytes after a few hundred steps.
+    count = min(round(HIDDEN_SHARE * tokens.size), np.count_nonzero(~special))
+    lots = np.where(special, np.inf, random.random(tokens.shape))
+    hidden = np.zeros(tokens.shape, dtype=np.bool_)
+    hidden.flat[np.argsort(lots, axis=None)[:count]] = True
     draw = random.random(tokens.shape)
     shown = np.where(hidden & (draw < 0.8), mask_id, tokens)
     other = random.integers(0, vocabulary_size, tokens.shape)
