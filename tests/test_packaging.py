@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 import classifier
 
@@ -74,6 +75,17 @@ def test_only_ranges_are_required_and_pins_are_elsewhere(project: dict[str, Any]
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = dict(line.split("==") for line in lines if not line.startswith("#"))
     assert pins["torch"] == "2.13.0", "this very version has a build without CUDA"
+
+
+def test_pins_install_on_the_oldest_python(project: dict[str, Any]) -> None:
+    """What `make constraints` writes down on a newer Python must not need one: lower such a pin by hand."""
+    oldest = project["requires-python"].removeprefix(">=") + ".0"
+    too_new = [
+        f"{one.metadata['Name']} {one.version} needs Python {required}"
+        for one in metadata.distributions()
+        if (required := one.metadata.get("Requires-Python")) and oldest not in SpecifierSet(required)
+    ]
+    assert not too_new
 
 
 @pytest.mark.slow
