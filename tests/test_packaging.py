@@ -81,9 +81,9 @@ def test_pins_install_on_the_oldest_python(project: dict[str, Any]) -> None:
     """What `make constraints` writes down on a newer Python must not need one: lower such a pin by hand."""
     oldest = project["requires-python"].removeprefix(">=") + ".0"
     too_new = [
-        f"{one.metadata['Name']} {one.version} needs Python {required}"
+        f"{one.metadata['Name']} {one.version} needs Python {one.metadata['Requires-Python']}"
         for one in metadata.distributions()
-        if (required := one.metadata.get("Requires-Python")) and oldest not in SpecifierSet(required)
+        if "Requires-Python" in one.metadata and oldest not in SpecifierSet(one.metadata["Requires-Python"])
     ]
     assert not too_new
 
