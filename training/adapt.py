@@ -223,10 +223,10 @@ def _hide(
     special = (tokens == layout.start_id) | (tokens == layout.marker_id) | (tokens == layout.pad_id)
     # As many in every batch of one shape: sizes that change at each step leave a CPU's memory in fragments,
     # gigabytes after a few hundred steps.
-    count = min(round(HIDDEN_SHARE * tokens.size), np.count_nonzero(~special))
-    lots = np.where(special, np.inf, random.random(tokens.shape))
+    text = np.flatnonzero(~special)
+    count = min(round(HIDDEN_SHARE * tokens.size), len(text))
     hidden = np.zeros(tokens.shape, dtype=np.bool_)
-    hidden.flat[np.argsort(lots, axis=None)[:count]] = True
+    hidden.flat[random.choice(text, count, replace=False)] = True
     draw = random.random(tokens.shape)
     shown = np.where(hidden & (draw < 0.8), mask_id, tokens)
     other = random.integers(0, vocabulary_size, tokens.shape)
